@@ -1,0 +1,192 @@
+//! `mainstay backup`.
+
+mod result;
+mod sources;
+
+use super::patterns::{self, ExcludeArgs, add_all};
+use super::selection::tag_list;
+use super::{Context, location_path, time};
+use crate::config::units;
+use crate::exit::Exit;
+use jiff::Timestamp;
+use repository::restic::backup::{self, BackupOptions, Parent};
+use repository::{Filter, FilterBuilder, Monitor as _};
+use sources::SourceArgs;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+const EXAMPLES: &str = "Examples:
+  mainstay backup /home /etc --exclude-caches --exclude '*.tmp'
+  pg_dump shop | mainstay backup --stdin --stdin-filename shop.sql
+  mainstay backup --stdin-from-command --stdin-filename shop.sql -- pg_dump shop
+
+A backup whose command fails stores no snapshot. Files that cannot be read are listed, the snapshot is marked as
+incomplete, and the exit code is 3.";
+
+/// Options of `backup`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    sources: SourceArgs,
+    #[command(flatten)]
+    exclude: ExcludeArgs,
+    /// Leave out the content of directories that are marked as caches by a CACHEDIR.TAG
+    #[arg(long)]
+    exclude_caches: bool,
+    /// Leave out the content of directories that contain this file, whose content begins with HEADER
+    #[arg(long, value_name = "NAME[:HEADER]")]
+    exclude_if_present: Vec<OsString>,
+    /// Leave out files that are larger
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    exclude_larger_than: Option<u64>,
+    /// Stay in the file systems of the paths given
+    #[arg(short = 'x', long)]
+    one_file_system: bool,
+    /// Name of the host in the snapshot
+    #[arg(short = 'H', long)]
+    host: Option<String>,
+    /// Tags of the snapshot, separated by commas; may be repeated
+    #[arg(long = "tag", value_name = "TAG[,TAG…]")]
+    tags: Vec<String>,
+    /// Time of the snapshot: `2026-03-01 02:00:00`, or with an offset, `2026-03-01T02:00:00+01:00`
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    time: Option<Timestamp>,
+    /// Snapshot to take unchanged files over from; without it, the newest of this host and these paths
+    #[arg(long, value_name = "SNAPSHOT", conflicts_with = "force")]
+    parent: Option<String>,
+    /// Read every file, whether it seems to be changed or not
+    #[arg(short, long)]
+    force: bool,
+    /// Do not take a new inode number for a change
+    #[arg(long)]
+    ignore_inode: bool,
+    /// Do not take a new ctime for a change
+    #[arg(long)]
+    ignore_ctime: bool,
+    /// Store when files were last read
+    #[arg(long)]
+    with_atime: bool,
+    /// Store nothing, only show what would be done
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Files that are read at the same time
+    #[arg(long, value_name = "N")]
+    read_concurrency: Option<usize>,
+    /// Store no snapshot if nothing has changed
+    #[arg(long)]
+    skip_if_unchanged: bool,
+    /// Store a snapshot even if there is nothing in it
+    #[arg(long)]
+    allow_empty: bool,
+}
+
+/// Back up paths or a stream.
+pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
+    context.refuse_no_lock()?;
+    let paths = args.sources.paths()?;
+    let repository = context.open()?;
+    let mut progress = context.progress();
+    let own = own_directories(&paths, context)?;
+    for path in &own {
+        progress.note(&format!(
+            "leaving out `{}`, which is the repository or the cache itself",
+            path.display()
+        ));
+    }
+    let options = options(&args, &own, context)?;
+    let sources = args.sources.open(paths, args.allow_empty, context.cancel())?;
+    let report = backup::run(&repository, sources, &options, context.cancel(), &progress)?;
+    progress.finish();
+    result::print(&report, args.dry_run, progress.elapsed(), context)?;
+    Ok(Exit::from_problems(report.problems))
+}
+
+fn options(args: &Args, own: &[PathBuf], context: &Context) -> anyhow::Result<BackupOptions> {
+    let mut filter = args.exclude.add_to(Filter::builder())?;
+    filter = add_all(filter, &args.exclude_if_present, FilterBuilder::exclude_if_present);
+    filter = own
+        .iter()
+        .fold(filter, |filter, path| filter.exclude(patterns::literal(path)));
+    if args.exclude_caches {
+        filter = filter.exclude_caches();
+    }
+    if let Some(size) = args.exclude_larger_than {
+        filter = filter.exclude_larger_than(size);
+    }
+    let (exact, any_case) = args.exclude.patterns()?;
+    let excludes = exact
+        .iter()
+        .chain(&any_case)
+        .map(|pattern| pattern.to_string_lossy().into_owned())
+        .collect();
+    Ok(BackupOptions {
+        host: args.host.clone(),
+        tags: args
+            .tags
+            .iter()
+            .flat_map(|list| tag_list(list))
+            .filter(|tag| !tag.is_empty())
+            .collect(),
+        time: args.time,
+        parent: match (&args.parent, args.force) {
+            (_, true) => Parent::None,
+            (Some(parent), false) => Parent::Id(parent.clone()),
+            (None, false) => Parent::Newest,
+        },
+        filter: patterns::built(filter.build())?,
+        excludes,
+        ignore_inode: args.ignore_inode,
+        ignore_ctime: args.ignore_ctime,
+        with_atime: args.with_atime,
+        one_file_system: args.one_file_system,
+        read_concurrency: args.read_concurrency.unwrap_or_default(),
+        pack: context.pack_options(),
+        lock: context.lock_options(),
+        dry_run: args.dry_run,
+        skip_if_unchanged: args.skip_if_unchanged,
+        allow_empty: args.allow_empty,
+    })
+}
+
+/// The repository and the cache where they lie in what is backed up: a repository that stores itself doubles with every run.
+fn own_directories(sources: &[PathBuf], context: &Context) -> anyhow::Result<Vec<PathBuf>> {
+    let repository = location_path(&context.location()?);
+    let own = [repository, context.cache_directory()];
+    Ok(own
+        .iter()
+        .flatten()
+        .flat_map(|own| sources.iter().filter_map(|source| below(source, own)))
+        .collect())
+}
+
+/// The path of `own` as it is met when `source` is walked through.
+fn below(source: &Path, own: &Path) -> Option<PathBuf> {
+    let rest = own
+        .canonicalize()
+        .ok()?
+        .strip_prefix(source.canonicalize().ok()?)
+        .ok()?
+        .to_path_buf();
+    let source = std::path::absolute(source).ok()?;
+    // A source that is the repository itself was meant.
+    (!rest.as_os_str().is_empty()).then(|| source.join(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_repository_is_found_in_what_is_backed_up() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let own = root.join("a/repo");
+        std::fs::create_dir_all(&own).unwrap();
+        assert_eq!(below(&root, &own), Some(own.clone()));
+        assert_eq!(below(&own, &own), None);
+        assert_eq!(below(&own, &root), None);
+        std::os::unix::fs::symlink(&root, root.join("link")).unwrap();
+        assert_eq!(below(&root.join("link/a"), &own), Some(root.join("link/a/repo")));
+    }
+}

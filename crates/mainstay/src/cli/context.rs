@@ -1,0 +1,250 @@
+//! What every command works with: options and environment made sense of.
+
+use super::global::GlobalArgs;
+use super::output::{Output, Progress, ProgressMode};
+use crate::config::address::{self, AddressNames, AddressOptions};
+use crate::config::env::{self, Environment};
+use crate::config::password::{PasswordNames, PasswordOptions, Source};
+use crate::config::store::{self, StoreOptions};
+use crate::config::{Misuse, directories};
+use repository::restic::lock::{Lock, LockKind, LockOptions};
+use repository::restic::packer::{DEFAULT_PACK_SIZE, PackOptions};
+use repository::restic::repository::{OpenOptions, Repository};
+use repository::{Cancel, Monitor};
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use storage::{Location, Store};
+
+/// Names of the repository that a command works on.
+const ADDRESS: AddressNames = AddressNames {
+    option: "--repo",
+    variable: env::REPOSITORY,
+    file_variable: Some(env::REPOSITORY_FILE),
+};
+
+const PASSWORD: PasswordNames = PasswordNames {
+    subject: "the repository",
+    file_option: "--password-file",
+    command_option: "--password-command",
+    variable: env::PASSWORD,
+    file_variable: env::PASSWORD_FILE,
+    command_variable: env::PASSWORD_COMMAND,
+};
+
+/// What a command gets beside its own arguments.
+#[derive(Debug)]
+pub struct Context {
+    globals: GlobalArgs,
+    environment: Environment,
+    cancel: Cancel,
+}
+
+impl Context {
+    /// Put together what `main` knows.
+    pub fn new(globals: GlobalArgs, environment: Environment, cancel: Cancel) -> Self {
+        Self {
+            globals,
+            environment,
+            cancel,
+        }
+    }
+
+    /// The options for all commands.
+    pub fn globals(&self) -> &GlobalArgs {
+        &self.globals
+    }
+
+    /// The variables.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Set when the user asks to stop.
+    pub fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    /// Standard output.
+    pub fn output(&self) -> Output {
+        Output::new(self.globals.json, self.globals.quiet)
+    }
+
+    /// Whatever failed after Ctrl-C failed because of it.
+    pub fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        if self.cancel.is_cancelled() {
+            repository::Error::Interrupted.into()
+        } else {
+            error
+        }
+    }
+
+    /// Shows how long work goes on.
+    pub fn progress(&self) -> Progress {
+        Progress::start(self.progress_mode(), self.globals.verbose)
+    }
+
+    /// Shows problems and notes only, for work that is short or whose result is one JSON document.
+    pub fn monitor(&self) -> Progress {
+        let mode = if self.globals.quiet || self.globals.json {
+            ProgressMode::Quiet
+        } else {
+            ProgressMode::Notes
+        };
+        Progress::start(mode, self.globals.verbose)
+    }
+
+    fn progress_mode(&self) -> ProgressMode {
+        match (self.globals.quiet, self.globals.json) {
+            (true, true) => ProgressMode::QuietJson,
+            (true, false) => ProgressMode::Quiet,
+            (false, true) => ProgressMode::Json,
+            (false, false) if io::stderr().is_terminal() => ProgressMode::Bar,
+            (false, false) => ProgressMode::Lines,
+        }
+    }
+
+    /// Where the repository is.
+    pub fn location(&self) -> Result<Location, Misuse> {
+        let options = AddressOptions {
+            address: self.globals.repo.clone(),
+            file: self.globals.repository_file.clone(),
+        };
+        address::resolve(options, ADDRESS, &self.environment)
+    }
+
+    /// Where its password comes from.
+    pub fn password_source(&self) -> Result<Source, Misuse> {
+        let PasswordOptions { file, command } = self.password_options();
+        Source::choose(PasswordOptions { file, command }, PASSWORD, &self.environment)
+    }
+
+    fn password_options(&self) -> PasswordOptions {
+        PasswordOptions {
+            file: self.globals.password_file.clone(),
+            command: self.globals.password_command.clone(),
+        }
+    }
+
+    /// The store at `location`, with the limits and options given.
+    pub fn store(&self, location: &Location) -> anyhow::Result<Arc<dyn Store>> {
+        let given = StoreOptions {
+            pairs: self.globals.options.clone(),
+            limit_upload: self.globals.limit_upload,
+            limit_download: self.globals.limit_download,
+        };
+        let options = store::resolve(&given, &self.environment, &self.cancel)?;
+        Ok(storage::open(location, &options).map_err(repository::Error::from)?)
+    }
+
+    /// How to open a repository at `location`.
+    pub fn open_options(&self, location: &Location) -> Result<OpenOptions, Misuse> {
+        let key_hint = match &self.globals.key_hint {
+            Some(hint) => Some(hint.clone()),
+            None => self.environment.text(env::KEY_HINT)?,
+        };
+        Ok(OpenOptions {
+            cache: self.cache_directory(),
+            remote: matches!(location, Location::S3(_)),
+            key_hint,
+        })
+    }
+
+    /// Where the cache is, if there is one.
+    pub fn cache_directory(&self) -> Option<PathBuf> {
+        let given = || directories::cache(self.globals.cache_dir.clone(), &self.environment);
+        if self.globals.no_cache { None } else { given() }
+    }
+
+    /// Open the repository.
+    pub fn open(&self) -> anyhow::Result<Repository> {
+        let location = self.location()?;
+        let options = self.open_options(&location)?;
+        self.open_at(&location, &self.password_source()?, &options)
+    }
+
+    /// Open the repository at `location`. Whether there is one is found out before anybody types a password.
+    pub fn open_at(&self, location: &Location, password: &Source, options: &OpenOptions) -> anyhow::Result<Repository> {
+        let store = self.store(location)?;
+        if matches!(password, Source::Terminal(_)) && !holds_repository(&*store)? {
+            return Err(repository::Error::NoRepository {
+                location: store.location(),
+            }
+            .into());
+        }
+        Ok(Repository::open(
+            store,
+            password.read(&self.environment)?.bytes(),
+            options,
+        )?)
+    }
+
+    /// A lock for reading, unless `--no-lock` is given.
+    pub fn lock_for_reading(&self, repository: &Repository, monitor: &dyn Monitor) -> anyhow::Result<Option<Lock>> {
+        if self.globals.no_lock {
+            return Ok(None);
+        }
+        Ok(Some(Lock::acquire(
+            repository,
+            LockKind::Shared,
+            &self.lock_options(),
+            monitor,
+        )?))
+    }
+
+    /// A lock for changing the repository.
+    pub fn lock(&self, repository: &Repository, kind: LockKind, monitor: &dyn Monitor) -> anyhow::Result<Lock> {
+        self.refuse_no_lock()?;
+        self.lock_always(repository, kind, monitor)
+    }
+
+    /// A lock whatever `--no-lock` says.
+    pub fn lock_always(&self, repository: &Repository, kind: LockKind, monitor: &dyn Monitor) -> anyhow::Result<Lock> {
+        Ok(Lock::acquire(repository, kind, &self.lock_options(), monitor)?)
+    }
+
+    /// `--no-lock` is not for commands that change the repository.
+    pub fn refuse_no_lock(&self) -> Result<(), Misuse> {
+        if !self.globals.no_lock {
+            return Ok(());
+        }
+        let hint = "Leave `--no-lock` out; `--retry-lock 10m` waits for others to finish.";
+        Err(Misuse::new(
+            "a command that changes the repository needs its lock",
+            hint,
+        ))
+    }
+
+    /// How locks are taken.
+    pub fn lock_options(&self) -> LockOptions {
+        LockOptions {
+            retry: self.globals.retry_lock.unwrap_or_default(),
+            cancel: self.cancel.clone(),
+        }
+    }
+
+    /// How new packs are made.
+    pub fn pack_options(&self) -> PackOptions {
+        PackOptions {
+            pack_size: self.globals.pack_size.unwrap_or(DEFAULT_PACK_SIZE),
+            compression: self.globals.compression.unwrap_or_default(),
+        }
+    }
+}
+
+/// Whether there is a repository in a store.
+pub fn holds_repository(store: &dyn Store) -> repository::Result<bool> {
+    match store.stat("config") {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind == storage::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The directory of a local repository.
+pub fn location_path(location: &Location) -> Option<PathBuf> {
+    match location {
+        Location::Local(path) => Some(path.clone()),
+        _ => None,
+    }
+}

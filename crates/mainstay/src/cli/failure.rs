@@ -1,0 +1,73 @@
+//! How errors are shown: once, as a chain, with the next action below.
+
+use crate::config::Misuse;
+use crate::{exec, exit};
+use anyhow::Error;
+use exit::Exit;
+use serde_json::json;
+use std::io::{self, Write as _};
+
+/// Print an error to standard error; nothing if the user stopped us or nobody reads our output any more.
+pub fn report(error: &Error, json: bool) {
+    let exit = exit::of(error);
+    if exit == Exit::OutputClosed {
+        return;
+    }
+    let text = if json {
+        let hint = hint(error);
+        json!({"message_type": "exit_error", "code": exit.code(), "message": chain(error), "hint": hint}).to_string()
+    } else {
+        let hint = hint(error).map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+        format!("error: {}{hint}", chain(error))
+    };
+    // If standard error is closed, the exit code still tells.
+    let _: Option<()> = writeln!(io::stderr(), "{text}").ok();
+}
+
+/// Print what clap has to say: help and version to standard output, wrong usage to standard error.
+pub fn usage_error(error: &clap::Error) -> Exit {
+    let _: Option<()> = error.print().ok();
+    if error.use_stderr() { Exit::Usage } else { Exit::Done }
+}
+
+/// The error and its causes in one line; a cause that only repeats what stands there already is left out.
+fn chain(error: &Error) -> String {
+    error
+        .chain()
+        .map(ToString::to_string)
+        .fold(String::new(), |text, cause| {
+            if text.is_empty() {
+                cause
+            } else if text.ends_with(&cause) {
+                text
+            } else {
+                format!("{text}: {cause}")
+            }
+        })
+}
+
+/// The next action: that of the outermost cause that knows one.
+fn hint(error: &Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        let of_repository = cause
+            .downcast_ref::<repository::Error>()
+            .and_then(repository::Error::hint);
+        let of_misuse = || Some(cause.downcast_ref::<Misuse>()?.hint.clone());
+        of_repository
+            .or_else(of_misuse)
+            .or_else(|| Some(cause.downcast_ref::<exec::Error>()?.hint()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chain_says_everything_once() {
+        let inner = io::Error::other("disk on fire");
+        let error = Error::from(Misuse::new("disk on fire", "Run.").because(inner)).context("cannot write");
+        assert_eq!(chain(&error), "cannot write: disk on fire");
+        assert_eq!(hint(&error).as_deref(), Some("Run."));
+    }
+}

@@ -1,0 +1,67 @@
+//! Options that every command takes, before or after its name.
+
+use crate::config::{store, units};
+use clap::Args;
+use repository::restic::compress::Compression;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const HEADING: &str = "Global options";
+
+/// As written; [`Context`](super::Context) makes sense of them together with the environment.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = HEADING)]
+pub struct GlobalArgs {
+    /// Repository: a directory, s3:https://HOST/BUCKET/PREFIX, or s3://BUCKET/PREFIX
+    #[arg(short, long, global = true, value_name = "ADDRESS")]
+    pub repo: Option<String>,
+    /// File to read the repository's address from
+    #[arg(long, global = true, value_name = "FILE")]
+    pub repository_file: Option<PathBuf>,
+    /// File to read the password from
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Command that prints the password
+    #[arg(long, global = true, value_name = "COMMAND")]
+    pub password_command: Option<String>,
+    /// Id of the key to try first
+    #[arg(long, global = true, value_name = "ID")]
+    pub key_hint: Option<String>,
+    /// Directory of the cache
+    #[arg(long, global = true, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// Do not use a cache
+    #[arg(long, global = true, conflicts_with = "cache_dir")]
+    pub no_cache: bool,
+    /// Do not lock the repository; for commands that only read, in places that cannot be written to
+    #[arg(long, global = true)]
+    pub no_lock: bool,
+    /// Go on trying for this long if the repository is locked
+    #[arg(long, global = true, value_name = "DURATION", value_parser = units::duration)]
+    pub retry_lock: Option<Duration>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print results, warnings and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Print each file; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Upload at most this much per second: a number of KiB, or a size such as 2M
+    #[arg(long, global = true, value_name = "RATE", value_parser = units::rate)]
+    pub limit_upload: Option<NonZeroU64>,
+    /// Download at most this much per second: a number of KiB, or a size such as 2M
+    #[arg(long, global = true, value_name = "RATE", value_parser = units::rate)]
+    pub limit_download: Option<NonZeroU64>,
+    /// Extended option; `mainstay --help` lists them
+    #[arg(short, long = "option", global = true, value_name = "KEY=VALUE")]
+    pub options: Vec<String>,
+    /// Size of new packs in MiB, 4 to 128
+    #[arg(long, global = true, value_name = "MIB", value_parser = store::pack_size)]
+    pub pack_size: Option<usize>,
+    /// Compression of new data: off, fast, auto, max, or a zstd level from 1 to 19
+    #[arg(long, global = true, value_name = "MODE")]
+    pub compression: Option<Compression>,
+}

@@ -1,0 +1,59 @@
+//! `mainstay init`.
+
+use super::{Context, holds_repository};
+use crate::exit::Exit;
+use repository::restic::config::ChunkerKind;
+use repository::restic::repository::Repository;
+use serde_json::json;
+
+const EXAMPLES: &str = "Examples:
+  mainstay init --repo /srv/backup --password-file ~/.backup-password
+  mainstay init --repo s3:https://s3.example.org/bucket/host1
+  mainstay init --repo /srv/backup --chunker rabin";
+
+/// Options of `init`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// How files are cut into blobs. fastcdc is faster; rabin finds what restic stores in the same repository again
+    #[arg(long, value_enum, default_value_t = Chunker::Fastcdc)]
+    chunker: Chunker,
+}
+
+/// As options name it.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Chunker {
+    Fastcdc,
+    Rabin,
+}
+
+/// Create a repository in an empty place.
+pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
+    context.refuse_no_lock()?;
+    let location = context.location()?;
+    let store = context.store(&location)?;
+    let password = context.password_source()?;
+    if holds_repository(&*store)? {
+        return Err(repository::Error::AlreadyExists {
+            location: store.location(),
+        }
+        .into());
+    }
+    let chunker = match args.chunker {
+        Chunker::Fastcdc => ChunkerKind::FastCdc,
+        Chunker::Rabin => ChunkerKind::Rabin,
+    };
+    let password = password.read_new(context.environment())?;
+    let repository = Repository::init(store, password.bytes(), chunker, &context.open_options(&location)?)?;
+    let id = repository.config().id;
+    let text = format!(
+        "created repository {} in `{location}`\n\
+         Without its password nothing in it can be read: keep a copy of the password in another place.",
+        id.short(),
+    );
+    context.output().done(
+        &json!({"message_type": "initialized", "id": id, "repository": location.to_string()}),
+        text,
+    )?;
+    Ok(Exit::Done)
+}

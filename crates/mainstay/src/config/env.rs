@@ -1,0 +1,151 @@
+//! The only place of this crate that reads the environment, and the list of everything that it reads there.
+
+use super::Misuse;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// A variable of the environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for, as help shows it.
+    pub purpose: &'static str,
+}
+
+macro_rules! variables {
+    ($($id:ident = $name:literal: $purpose:literal;)*) => {
+        $(#[doc = $purpose] pub const $id: Variable = Variable { name: $name, purpose: $purpose };)*
+        /// Every variable that is read.
+        pub const ALL: &[Variable] = &[$($id),*];
+    };
+}
+
+variables! {
+    REPOSITORY = "MAINSTAY_REPOSITORY": "address of the repository (--repo)";
+    REPOSITORY_FILE = "MAINSTAY_REPOSITORY_FILE": "file that holds the address (--repository-file)";
+    PASSWORD = "MAINSTAY_PASSWORD": "password of the repository";
+    PASSWORD_FILE = "MAINSTAY_PASSWORD_FILE": "file that holds the password (--password-file)";
+    PASSWORD_COMMAND = "MAINSTAY_PASSWORD_COMMAND": "command that prints the password (--password-command)";
+    KEY_HINT = "MAINSTAY_KEY_HINT": "id of the key to try first (--key-hint)";
+    FROM_REPOSITORY = "MAINSTAY_FROM_REPOSITORY": "address of the repository to copy from (--from-repo)";
+    FROM_PASSWORD = "MAINSTAY_FROM_PASSWORD": "password of the repository to copy from";
+    FROM_PASSWORD_FILE = "MAINSTAY_FROM_PASSWORD_FILE": "file that holds that password (--from-password-file)";
+    FROM_PASSWORD_COMMAND = "MAINSTAY_FROM_PASSWORD_COMMAND": "command that prints that password (--from-password-command)";
+    CACHE_DIR = "MAINSTAY_CACHE_DIR": "directory of the cache (--cache-dir)";
+    STATE_DIR = "MAINSTAY_STATE_DIR": "directory of what `quickstart` makes";
+    AWS_ACCESS_KEY_ID = "AWS_ACCESS_KEY_ID": "S3 access key";
+    AWS_SECRET_ACCESS_KEY = "AWS_SECRET_ACCESS_KEY": "S3 secret key";
+    AWS_SESSION_TOKEN = "AWS_SESSION_TOKEN": "session token of temporary S3 keys";
+    AWS_REGION = "AWS_REGION": "S3 region (-o s3.region)";
+    AWS_DEFAULT_REGION = "AWS_DEFAULT_REGION": "S3 region, if AWS_REGION is not set";
+    AWS_PROFILE = "AWS_PROFILE": "profile in ~/.aws to take the S3 keys from";
+    AWS_ENDPOINT_URL = "AWS_ENDPOINT_URL": "S3 endpoint for `s3://bucket` (-o s3.endpoint)";
+    NO_COLOR = "NO_COLOR": "no colours in tables and progress";
+    HOME = "HOME": "where ~/.cache and ~/.local/share are";
+    XDG_CACHE_HOME = "XDG_CACHE_HOME": "parent of the cache's directory, instead of ~/.cache";
+    XDG_DATA_HOME = "XDG_DATA_HOME": "parent of the state's directory, instead of ~/.local/share";
+}
+
+/// What every variable that holds one of our secrets begins with; child processes do not get these.
+pub const OWN_PREFIX: &str = "MAINSTAY_";
+
+/// The variables as they were when the program started.
+#[derive(Clone, Default)]
+pub struct Environment(HashMap<&'static str, OsString>);
+
+impl std::fmt::Debug for Environment {
+    /// Names only: values may be secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Environment {
+    /// This process's.
+    #[expect(clippy::disallowed_methods, reason = "this is the one reader of the environment")]
+    pub fn current() -> Self {
+        let read = |variable: &Variable| Some((variable.name, std::env::var_os(variable.name)?));
+        Self(ALL.iter().filter_map(read).collect())
+    }
+
+    /// One made for a test.
+    pub fn of<const N: usize>(values: [(Variable, &str); N]) -> Self {
+        Self(
+            values
+                .into_iter()
+                .map(|(variable, value)| (variable.name, value.into()))
+                .collect(),
+        )
+    }
+
+    /// A variable's value, even if it is empty.
+    pub fn raw(&self, variable: Variable) -> Option<OsString> {
+        self.0.get(variable.name).cloned()
+    }
+
+    /// A variable that is set and not empty.
+    pub fn path(&self, variable: Variable) -> Option<PathBuf> {
+        self.raw(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
+
+    /// A variable that is set and not empty, as text.
+    pub fn text(&self, variable: Variable) -> Result<Option<String>, Misuse> {
+        let refuse = |_| {
+            Misuse::new(
+                format!("`{}` is not valid UTF-8", variable.name),
+                "Set it to plain text.",
+            )
+        };
+        self.raw(variable)
+            .filter(|value| !value.is_empty())
+            .map(OsString::into_string)
+            .transpose()
+            .map_err(refuse)
+    }
+}
+
+/// The names of those of our variables that are set now, known or not.
+pub fn own_names() -> Vec<OsString> {
+    let ours = |name: &OsString| name.to_string_lossy().starts_with(OWN_PREFIX);
+    std::env::vars_os().map(|(name, _)| name).filter(ours).collect()
+}
+
+/// The list as help shows it.
+pub fn help() -> String {
+    let width = ALL.iter().map(|variable| variable.name.len()).max().unwrap_or_default();
+    ALL.iter().fold(
+        "Environment variables (an option goes before its variable):\n".to_owned(),
+        |mut text, variable| {
+            let _ = writeln!(text, "  {:width$}  {}", variable.name, variable.purpose);
+            text
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_is_as_good_as_unset_but_for_secrets() {
+        let environment = Environment::of([(REPOSITORY, ""), (PASSWORD, "")]);
+        assert_eq!(environment.text(REPOSITORY).unwrap(), None);
+        assert_eq!(environment.raw(PASSWORD), Some(OsString::new()));
+    }
+
+    #[test]
+    fn no_value_is_shown() {
+        assert_eq!(
+            format!("{:?}", Environment::of([(PASSWORD, "hush")])),
+            r#"{"MAINSTAY_PASSWORD"}"#
+        );
+    }
+
+    #[test]
+    fn help_names_every_variable() {
+        assert!(ALL.iter().all(|variable| help().contains(variable.name)));
+    }
+}

@@ -1,0 +1,169 @@
+//! How the store is used: `-o` options, limits, and what the environment says about S3.
+
+use super::env::{self, Environment};
+use super::{Misuse, units};
+use repository::Cancel;
+use std::num::{NonZeroU64, NonZeroUsize};
+use storage::{Addressing, Options};
+
+/// What was said on the command line.
+#[derive(Clone, Debug, Default)]
+pub struct StoreOptions {
+    /// `key=value` pairs.
+    pub pairs: Vec<String>,
+    /// Bytes per second.
+    pub limit_upload: Option<NonZeroU64>,
+    /// Bytes per second.
+    pub limit_download: Option<NonZeroU64>,
+}
+
+/// The keys of `-o`, with what they are for, as help shows them.
+pub const KEYS: [(&str, &str); 9] = [
+    ("s3.endpoint", "URL of the store, for `s3://bucket` addresses"),
+    ("s3.region", "region that requests are signed for"),
+    (
+        "s3.path-style",
+        "`true`: bucket in the path; `false`: bucket in the host name",
+    ),
+    ("s3.storage-class", "class of new objects, such as `STANDARD_IA`"),
+    ("s3.ca-file", "file with certificates (PEM) to trust"),
+    ("s3.connections", "requests at the same time"),
+    ("s3.checksums", "`false` for stores that refuse CRC-32C checksums"),
+    ("s3.profile", "profile in ~/.aws to take keys from"),
+    ("s3.anonymous", "`true`: do not sign requests"),
+];
+
+/// The options of a store, complete.
+pub fn resolve(given: &StoreOptions, environment: &Environment, cancel: &Cancel) -> Result<Options, Misuse> {
+    let mut options = Options {
+        upload_bytes_per_second: given.limit_upload,
+        download_bytes_per_second: given.limit_download,
+        cancel: Some(cancel.flag()),
+        ..Options::default()
+    };
+    from_environment(&mut options, environment)?;
+    for pair in &given.pairs {
+        let (key, value) = pair.split_once('=').ok_or_else(|| unknown(pair))?;
+        set(&mut options, key.trim(), value.trim())?;
+    }
+    Ok(options)
+}
+
+fn from_environment(options: &mut Options, environment: &Environment) -> Result<(), Misuse> {
+    let s3 = &mut options.s3;
+    s3.endpoint = environment.text(env::AWS_ENDPOINT_URL)?;
+    s3.region = environment.text(env::AWS_REGION)?;
+    if s3.region.is_none() {
+        s3.region = environment.text(env::AWS_DEFAULT_REGION)?;
+    }
+    s3.access_key = environment.text(env::AWS_ACCESS_KEY_ID)?;
+    s3.secret_key = environment.text(env::AWS_SECRET_ACCESS_KEY)?;
+    s3.session_token = environment.text(env::AWS_SESSION_TOKEN)?;
+    s3.profile = environment.text(env::AWS_PROFILE)?;
+    Ok(())
+}
+
+fn set(options: &mut Options, key: &str, value: &str) -> Result<(), Misuse> {
+    let text = || Some(value.to_owned()).filter(|value| !value.is_empty());
+    let s3 = &mut options.s3;
+    match key {
+        "s3.endpoint" => s3.endpoint = text(),
+        "s3.region" => s3.region = text(),
+        "s3.path-style" => {
+            s3.addressing = if flag(key, value)? {
+                Addressing::Path
+            } else {
+                Addressing::Virtual
+            }
+        }
+        "s3.storage-class" => s3.storage_class = text(),
+        "s3.ca-file" => s3.ca_file = text().map(Into::into),
+        "s3.connections" => options.connections = Some(connections(value)?),
+        "s3.checksums" => s3.checksums = flag(key, value)?,
+        "s3.profile" => s3.profile = text(),
+        "s3.anonymous" => s3.anonymous = flag(key, value)?,
+        _ => return Err(unknown(key)),
+    }
+    Ok(())
+}
+
+fn flag(key: &str, value: &str) -> Result<bool, Misuse> {
+    let hint = format!("Write `-o {key}=true` or `-o {key}=false`.");
+    value
+        .parse()
+        .map_err(|_| Misuse::new(format!("`{value}` is no value for the option `{key}`"), hint))
+}
+
+fn connections(value: &str) -> Result<NonZeroUsize, Misuse> {
+    let hint = "Write a number from 1, such as `-o s3.connections=8`.";
+    value
+        .parse()
+        .map_err(|_| Misuse::new(format!("`{value}` is no number of connections"), hint))
+}
+
+fn unknown(key: &str) -> Misuse {
+    let known: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+    let hint = format!("Write `-o KEY=VALUE`; the keys are {}.", known.join(", "));
+    Misuse::new(format!("there is no extended option `{key}`"), hint)
+}
+
+/// A pack size in bytes from one in MiB, as restic's option takes it.
+pub fn pack_size(text: &str) -> Result<usize, String> {
+    let refuse = || format!("`{text}` is not a pack size from 4 to 128 (MiB)");
+    let mib = text
+        .parse::<u64>()
+        .ok()
+        .or_else(|| units::size(text).ok().map(|size| size >> 20));
+    match mib {
+        Some(mib @ 4..=128) => usize::try_from(mib << 20).map_err(|_| refuse()),
+        _ => Err(refuse()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(pairs: &[&str], environment: &Environment) -> Result<Options, Misuse> {
+        let given = StoreOptions {
+            pairs: pairs.iter().map(ToString::to_string).collect(),
+            ..StoreOptions::default()
+        };
+        resolve(&given, environment, &Cancel::default())
+    }
+
+    #[test]
+    fn options_go_before_variables() {
+        let environment = Environment::of([(env::AWS_DEFAULT_REGION, "old"), (env::AWS_SECRET_ACCESS_KEY, "hush")]);
+        let options = resolved(&["s3.connections=8", "s3.path-style=true"], &environment).unwrap();
+        assert_eq!(options.s3.region.as_deref(), Some("old"));
+        assert_eq!(options.s3.addressing, Addressing::Path);
+        assert_eq!(options.connections.map(NonZeroUsize::get), Some(8));
+        assert_eq!(
+            resolved(&["s3.region=new"], &environment).unwrap().s3.region.as_deref(),
+            Some("new")
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        for pair in ["s3.regoin=x", "s3.region", "s3.connections=0", "s3.path-style=yes"] {
+            assert!(resolved(&[pair], &Environment::default()).is_err(), "{pair}");
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_help_is_taken() {
+        for (key, _) in KEYS {
+            let value = if key == "s3.connections" { "2" } else { "true" };
+            resolved(&[&format!("{key}={value}")], &Environment::default()).unwrap();
+        }
+    }
+
+    #[test]
+    fn pack_sizes_are_in_mib() {
+        assert_eq!(pack_size("16"), Ok(16 << 20));
+        assert_eq!(pack_size("64M"), Ok(64 << 20));
+        assert!(pack_size("3").is_err() && pack_size("129").is_err() && pack_size("x").is_err());
+    }
+}

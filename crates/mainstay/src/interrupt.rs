@@ -1,0 +1,31 @@
+//! Ctrl-C and requests to end.
+
+use crate::exit::Exit;
+use repository::Cancel;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// Signals that follow each other more quickly are one request: `timeout` sends two, to the process and to its group.
+const SAME_REQUEST: Duration = Duration::from_millis(500);
+
+/// A flag that is set by the first Ctrl-C (or SIGTERM, SIGHUP): work under way then stops within seconds and cleans up. A
+/// second one ends the program at once.
+pub fn cancel_on_signals() -> io::Result<Cancel> {
+    let cancel = Cancel::default();
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let flag = cancel.clone();
+    let wait = move || {
+        let mut first: Option<Instant> = None;
+        for _ in signals.forever() {
+            flag.cancel();
+            if first.get_or_insert_with(Instant::now).elapsed() > SAME_REQUEST {
+                low_level::exit(Exit::Interrupted.code().into());
+            }
+        }
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
+    Ok(cancel)
+}

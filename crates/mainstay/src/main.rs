@@ -1,0 +1,24 @@
+//! The `mainstay` program: parses, runs, and turns errors into exit codes.
+
+use mainstay::{cli, config::env::Environment, exit, interrupt};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let (globals, command) = match cli::parse() {
+        Ok(parsed) => parsed,
+        Err(error) => return ExitCode::from(cli::usage_error(&error).code()),
+    };
+    let json = globals.json;
+    let result = interrupt::cancel_on_signals().map_err(Into::into).and_then(|cancel| {
+        let context = cli::Context::new(globals, Environment::current(), cancel);
+        cli::run(command, &context).map_err(|error| context.explain(error))
+    });
+    let exit = match result {
+        Ok(exit) => exit,
+        Err(error) => {
+            cli::report(&error, json);
+            exit::of(&error)
+        }
+    };
+    ExitCode::from(exit.code())
+}

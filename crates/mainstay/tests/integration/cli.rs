@@ -1,0 +1,319 @@
+//! The command line: exit codes, messages, hints, and each command once.
+
+use crate::scene::{Scene, wait_until};
+use insta::assert_snapshot;
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+#[test]
+fn no_repository_is_10() {
+    assert_snapshot!(Scene::empty().run(&["snapshots"]), @r"
+    exit 10
+    error: there is no repository in `repository`
+    hint: Check the address, or create a repository there with `mainstay init`.
+    ");
+}
+
+#[test]
+fn wrong_password_is_12() {
+    let scene = Scene::with_repository();
+    fs::write(scene.path("password"), "another").unwrap();
+    let ended = scene.run(&["snapshots"]);
+    assert_eq!(ended.code, 12);
+    assert!(ended.stderr.contains("hint: Check the password"), "{ended}");
+    assert!(!ended.to_string().contains("another"));
+}
+
+#[test]
+fn wrong_usage_is_2_and_names_the_way_out() {
+    let scene = Scene::empty();
+    assert_snapshot!(scene.run(&["-r", "sftp:host:/x", "snapshots"]), @r"
+    exit 2
+    error: cannot use the repository's address: open `` in `sftp:host:/x`: wrong address or options: stores of kind `sftp:` are not supported yet
+    hint: Write a directory, `s3:https://HOST/BUCKET/PREFIX`, or `s3://BUCKET/PREFIX`.
+    ");
+    assert_snapshot!(scene.run(&["forget"]), @r"
+    exit 2
+    error: neither rules nor snapshots are given
+    hint: Say what to keep, for example `--keep-daily 7 --keep-weekly 5 --keep-monthly 12`.
+    ");
+    assert_snapshot!(scene.run(&["-o", "s3.regoin=x", "init"]), @r"
+    exit 2
+    error: there is no extended option `s3.regoin`
+    hint: Write `-o KEY=VALUE`; the keys are s3.endpoint, s3.region, s3.path-style, s3.storage-class, s3.ca-file, s3.connections, s3.checksums, s3.profile, s3.anonymous.
+    ");
+    assert_eq!(scene.run(&["bakcup"]).code, 2);
+}
+
+#[test]
+fn a_password_given_twice_or_not_at_all_is_2() {
+    let scene = Scene::empty();
+    assert_snapshot!(scene.ended(scene.command().arg("init").env("MAINSTAY_PASSWORD", "x")), @r"
+    exit 2
+    error: the password of the repository is given twice, by `MAINSTAY_PASSWORD_FILE` and `MAINSTAY_PASSWORD`
+    hint: Give it in one way only.
+    ");
+    fs::write(scene.path("password"), "\n").unwrap();
+    assert_snapshot!(scene.run(&["init"]), @r"
+    exit 2
+    error: the password file `password` is empty
+    hint: An empty password protects nothing: choose another one.
+    ");
+    fs::remove_file(scene.path("password")).unwrap();
+    assert_snapshot!(scene.run(&["init"]), @r"
+    exit 2
+    error: cannot read the password file `password`: No such file or directory (os error 2)
+    hint: Check the file's path and permissions.
+    ");
+    assert!(!scene.path("repository").exists());
+}
+
+#[test]
+fn errors_are_json_when_json_is_asked_for() {
+    let ended = Scene::empty().run(&["--json", "snapshots"]);
+    let error: Value = serde_json::from_str(&ended.stderr).unwrap();
+    assert_eq!(
+        (error["message_type"].as_str(), error["code"].as_i64()),
+        (Some("exit_error"), Some(10))
+    );
+    assert_eq!(ended.stdout, "");
+}
+
+#[test]
+fn help_lists_the_exit_codes_and_every_variable() {
+    let help = Scene::empty().ok(&["--help"]);
+    for (_, code, meaning) in mainstay::exit::TABLE {
+        assert!(help.contains(&format!("{code:>3}  {meaning}")), "{code}");
+    }
+    for variable in mainstay::config::env::ALL {
+        assert!(help.contains(variable.name), "{}", variable.name);
+    }
+}
+
+#[test]
+fn what_was_backed_up_is_listed_and_restored() {
+    let scene = Scene::with_snapshot();
+    let source = scene.path("source");
+    let listing = scene.ok(&["ls", &format!("latest:{}", source.display())]);
+    assert_eq!(listing, "/b.txt\n/folder\n/folder/a.txt\n");
+    scene.ok(&[
+        "restore",
+        &format!("latest:{}", source.display()),
+        "--target",
+        "out",
+        "--verify",
+    ]);
+    assert_eq!(fs::read(scene.path("out/folder/a.txt")).unwrap(), b"content of a\n");
+    let snapshots: Value = serde_json::from_str(&scene.ok(&["snapshots", "--json"])).unwrap();
+    assert_eq!(snapshots.as_array().unwrap().len(), 1);
+    assert_eq!(scene.objects("locks").len(), 0);
+}
+
+#[test]
+fn a_source_that_is_gone_stores_no_snapshot() {
+    let scene = Scene::with_repository();
+    assert_snapshot!(scene.run(&["backup", "source", "gone"]), @r"
+    exit 1
+    error: cannot back up `[dir]/gone`: No such file or directory (os error 2)
+    hint: Check the path's spelling, and that everything is mounted.
+    ");
+    assert_eq!(scene.objects("snapshots").len(), 0);
+}
+
+#[test]
+fn a_command_that_fails_stores_no_snapshot() {
+    let scene = Scene::with_repository();
+    let run = |script| {
+        scene.run(&[
+            "backup",
+            "-q",
+            "--stdin-from-command",
+            "--stdin-filename",
+            "dump.sql",
+            "--",
+            "sh",
+            "-c",
+            script,
+        ])
+    };
+    assert_snapshot!(run("echo half; echo no such table >&2; exit 3"), @r"
+    exit 1
+    no such table
+    error: the command `sh` failed: exit status: 3: no such table; no snapshot is stored
+    hint: Run the command by itself to see what is wrong.
+    ");
+    assert_snapshot!(run("true"), @r"
+    exit 1
+    error: nothing came from the command `sh`; no snapshot is stored
+    hint: Check the command that was to produce the data; `--allow-empty` stores an empty file all the same.
+    ");
+    assert_eq!(scene.objects("snapshots").len(), 0);
+    assert_eq!(run("echo whole").code, 0);
+    assert_eq!(scene.ok(&["ls", "latest"]), "/dump.sql\n");
+}
+
+#[test]
+fn a_command_does_not_see_our_variables() {
+    let scene = Scene::with_repository();
+    let script = "env | grep MAINSTAY_ && exit 1; echo fine";
+    assert_eq!(
+        scene
+            .run(&["backup", "-q", "--stdin-from-command", "--", "sh", "-c", script])
+            .code,
+        0
+    );
+}
+
+#[test]
+fn an_empty_standard_input_stores_no_snapshot() {
+    let scene = Scene::with_repository();
+    let ended = scene.ended(scene.command().args(["backup", "--stdin"]).write_stdin(""));
+    assert_eq!(ended.code, 1, "{ended}");
+    assert_eq!(scene.objects("snapshots").len(), 0);
+}
+
+#[test]
+fn an_interrupted_backup_is_130_and_leaves_no_lock() {
+    let scene = Scene::with_repository();
+    let mut running = scene.start(&["backup", "--stdin"]);
+    wait_until("the lock", || scene.objects("locks").len() == 1);
+    let prune = scene.run(&["prune"]);
+    assert_eq!(prune.code, 11, "{prune}");
+    assert!(prune.stderr.contains("--retry-lock"), "{prune}");
+    let pid = rustix::process::Pid::from_child(&running);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(running.wait().unwrap().code(), Some(130));
+    assert_eq!(scene.objects("locks").len(), 0);
+}
+
+#[test]
+fn damage_is_20_for_check_and_3_for_restore() {
+    let scene = Scene::with_snapshot();
+    // Every pack in turn: those of files and those of directories.
+    for (number, pack) in scene.objects("data").into_iter().enumerate() {
+        // A new one each time: files that are there already need no blobs.
+        let target = format!("out-{number}");
+        let content = fs::read(&pack).unwrap();
+        fs::set_permissions(&pack, fs::Permissions::from_mode(0o600)).unwrap();
+        let mut changed = content.clone();
+        changed[5] ^= 1;
+        fs::write(&pack, &changed).unwrap();
+        let check = scene.run(&["check", "--read-data"]);
+        assert_eq!(check.code, 20, "{check}");
+        assert!(check.stdout.contains("DAMAGE"), "{check}");
+        let restore = scene.run(&["restore", "latest", "--target", &target]);
+        assert_eq!(restore.code, 3, "{restore}");
+        fs::write(&pack, content).unwrap();
+    }
+    assert_eq!(scene.run(&["check", "--read-data"]).code, 0);
+}
+
+#[test]
+fn forgetting_everything_is_refused() {
+    let scene = Scene::with_snapshot();
+    assert_eq!(scene.run(&["forget", "--keep-tag", "nothing-has-it"]).code, 1);
+    scene.ok(&["backup", "source", "--tag", "second"]);
+    scene.ok(&["forget", "--keep-last", "1", "--dry-run", "--prune"]);
+    assert_eq!(scene.objects("snapshots").len(), 2);
+    let text = scene.ok(&["forget", "--keep-last", "1", "--prune"]);
+    assert!(
+        text.contains("no rule keeps it") && text.contains("last snapshot"),
+        "{text}"
+    );
+    assert_eq!(scene.objects("snapshots").len(), 1);
+}
+
+#[test]
+fn keys_are_added_and_removed() {
+    let scene = Scene::with_snapshot();
+    fs::write(scene.path("next"), "next secret").unwrap();
+    scene.ok(&["key", "passwd", "--new-password-file", "next"]);
+    assert_eq!(scene.run(&["snapshots"]).code, 12);
+    let keys = scene.ok(&["-p", "next", "key", "list"]);
+    assert_eq!(keys.matches("in use").count(), 1, "{keys}");
+    let id = keys.lines().nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    let refused = scene.run(&["-p", "next", "key", "remove", &id]);
+    assert_eq!(refused.code, 1, "{refused}");
+}
+
+#[test]
+fn tags_statistics_and_copies() {
+    let scene = Scene::with_snapshot();
+    scene.ok(&["tag", "--add", "kept", "latest"]);
+    let snapshots = scene.ok(&["snapshots", "--tag", "kept"]);
+    assert!(snapshots.contains("1 snapshot"), "{snapshots}");
+    let stats: Value = serde_json::from_str(&scene.ok(&["stats", "--json"])).unwrap();
+    assert_eq!(stats["total_size"], 26);
+    scene.ok(&["-r", "second", "init"]);
+    let copy = [
+        "-r",
+        "second",
+        "copy",
+        "--from-repo",
+        "repository",
+        "--from-password-file",
+        "password",
+    ];
+    assert!(scene.ok(&copy).contains("copied 1 snapshot"));
+    assert!(scene.ok(&copy).contains("copied 0 snapshots"));
+}
+
+#[test]
+fn quickstart_works_twice() {
+    let scene = Scene::empty();
+    for _ in 0..2 {
+        let ended = scene.ended(scene.command().arg("quickstart").env("MAINSTAY_STATE_DIR", "state"));
+        assert!(ended.stdout.starts_with("RESTORE OK — 7 files, "), "{ended}");
+    }
+    let mode = |path| fs::metadata(scene.path(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(
+        (mode("state"), mode("state/password"), mode("state/repository")),
+        (0o700, 0o600, 0o700)
+    );
+    assert_eq!(fs::read_dir(scene.path("state")).unwrap().count(), 3);
+}
+
+#[test]
+fn the_repository_is_left_out_of_its_own_backup() {
+    let scene = Scene::with_repository();
+    let ended = scene.run(&["backup", "."]);
+    assert!(
+        ended.code == 0 && ended.stderr.contains("leaving out `[dir]/repository`"),
+        "{ended}"
+    );
+    assert!(!scene.ok(&["ls", "latest"]).contains("repository"));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_program_quietly() {
+    let scene = Scene::with_snapshot();
+    // The writing end of a pipe whose reading end is closed.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut child = scene.start_with_output(&["ls", "latest"], writer);
+    assert_eq!(child.wait().unwrap().code(), Some(141));
+}
+
+#[test]
+fn completions_and_manual_pages_are_written() {
+    let scene = Scene::empty();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(scene.ok(&["completions", shell]).contains("stdin-from-command"));
+    }
+    fs::create_dir(scene.path("man")).unwrap();
+    scene.ok(&["man", "man"]);
+    assert!(
+        fs::read_to_string(scene.path("man/mainstay-backup.1"))
+            .unwrap()
+            .contains("exclude")
+    );
+}
+
+#[test]
+fn no_lock_is_for_reading_only() {
+    let scene = Scene::with_snapshot();
+    assert_eq!(scene.run(&["--no-lock", "snapshots"]).code, 0);
+    assert_eq!(scene.run(&["--no-lock", "prune"]).code, 2);
+    assert_eq!(scene.run(&["--no-lock", "backup", "source"]).code, 2);
+}

@@ -1,0 +1,176 @@
+//! The program against an S3 server that fails as real ones do.
+
+use crate::peer::*;
+use crate::scene::{Ended, Scene};
+use std::fs;
+use std::time::Duration;
+use testkit::s3_server::{ACCESS_KEY, BUCKET, HttpFault, S3Server, SECRET_KEY};
+use testkit::tree::{TreeSpec, content};
+
+/// A scene whose repository is in a bucket.
+struct Remote {
+    scene: Scene,
+    server: S3Server,
+}
+
+impl Remote {
+    fn new(server: S3Server) -> Self {
+        let scene = Scene::empty_in(scratch());
+        TreeSpec {
+            files: 60,
+            max_bytes: 400_000,
+            ..TreeSpec::default()
+        }
+        .build(&scene.path("source"))
+        .unwrap();
+        Self { scene, server }
+    }
+
+    fn run_with(&self, secret: &str, arguments: &[&str]) -> Ended {
+        let mut command = self.scene.command();
+        command.env(
+            "MAINSTAY_REPOSITORY",
+            format!("s3:{}/{BUCKET}/prefix", self.server.endpoint()),
+        );
+        command
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", secret);
+        self.scene.ended(command.args(arguments))
+    }
+
+    fn ok(&self, arguments: &[&str]) -> String {
+        let ended = self.run_with(SECRET_KEY, arguments);
+        assert_eq!(ended.code, 0, "{arguments:?}: {ended}");
+        ended.stdout
+    }
+
+    fn source(&self) -> String {
+        self.scene.path("source").display().to_string()
+    }
+
+    fn restores_latest(&self) {
+        self.ok(&[
+            "restore",
+            &format!("latest:{}", self.source()),
+            "--target",
+            "out",
+            "--delete",
+        ]);
+        assert_same(&self.scene.path("source"), &self.scene.path("out"));
+    }
+
+    /// Everything that a user does.
+    fn live(&self) {
+        self.ok(&["init"]);
+        for round in 0..3 {
+            fs::write(self.scene.path(&format!("source/new-{round}")), content(round, 300_000)).unwrap();
+            self.ok(&["backup", &self.source()]);
+        }
+        self.ok(&["check", "--read-data"]);
+        self.restores_latest();
+        self.ok(&["forget", "--keep-last", "1", "--prune", "--max-unused", "0"]);
+        self.ok(&["check", "--read-data"]);
+        self.restores_latest();
+        assert!(
+            !self
+                .server
+                .calls()
+                .iter()
+                .any(|call| call.method == "PUT" && call.target.contains("mainstay-test/data/"))
+        );
+        assert_eq!(self.server.unfinished_uploads(), 0);
+    }
+}
+
+#[test]
+fn everything_works_on_s3() {
+    Remote::new(S3Server::start()).live();
+}
+
+/// One request in nine fails, each in another way.
+#[test]
+fn everything_works_on_an_s3_server_that_fails_now_and_then() {
+    let server = S3Server::start_with(|call| match call.number % 45 {
+        7 => HttpFault::Status(500),
+        16 => HttpFault::Reset,
+        25 => HttpFault::LoseAnswer,
+        34 => HttpFault::Status(503),
+        43 => HttpFault::Slow(Duration::from_millis(700)),
+        _ => HttpFault::None,
+    });
+    Remote::new(server).live();
+}
+
+/// Every request costs time and money: an unchanged backup takes a handful, however large the tree.
+#[test]
+fn an_unchanged_backup_takes_few_requests() {
+    let remote = Remote::new(S3Server::start());
+    remote.ok(&["init"]);
+    remote.ok(&["backup", &remote.source()]);
+    let requests = |arguments: &[&str]| {
+        let before = remote.server.calls().len();
+        remote.ok(arguments);
+        remote.server.calls().split_off(before)
+    };
+    let unchanged = requests(&["backup", &remote.source()]);
+    assert!(unchanged.len() <= 16, "{}: {unchanged:#?}", unchanged.len());
+    assert!(
+        unchanged.iter().filter(|call| call.method == "PUT").count() <= 3,
+        "{unchanged:#?}"
+    );
+    let listed = requests(&["snapshots"]);
+    assert!(listed.len() <= 12, "{}: {listed:#?}", listed.len());
+    // Without the cache a little more: trees are read, but not file by file.
+    let cold = requests(&["--no-cache", "backup", &remote.source()]);
+    assert!(cold.len() <= 40, "{}: {cold:#?}", cold.len());
+}
+
+#[test]
+fn wrong_keys_and_a_missing_bucket_are_explained() {
+    let remote = Remote::new(S3Server::start());
+    for arguments in [&["init"][..], &["snapshots"], &["backup", "source"]] {
+        let refused = remote.run_with("not the secret", arguments);
+        assert_eq!(refused.code, 1, "{refused}");
+        assert!(
+            refused.stderr.contains("hint: ") && refused.stderr.contains("credentials"),
+            "{refused}"
+        );
+        assert!(!refused.to_string().contains("not the secret"), "{refused}");
+    }
+    remote.ok(&["init"]);
+    let address = format!("s3:{}/no-such-bucket/prefix", remote.server.endpoint());
+    let missing = remote.run_with(SECRET_KEY, &["-r", &address, "snapshots"]);
+    assert!(missing.code == 1 || missing.code == 10, "{missing}");
+    assert!(
+        missing.stderr.contains("no-such-bucket") && missing.stderr.contains("hint: "),
+        "{missing}"
+    );
+}
+
+/// A backup that is refused half-way leaves no snapshot, and says what to do.
+#[test]
+fn an_upload_that_is_refused_stores_no_snapshot() {
+    let server = S3Server::start_with(|call| {
+        let is_pack = call.method == "PUT" && call.target.contains("/data/");
+        if is_pack {
+            HttpFault::Status(403)
+        } else {
+            HttpFault::None
+        }
+    });
+    let remote = Remote::new(server);
+    remote.ok(&["init"]);
+    let refused = remote.run_with(SECRET_KEY, &["backup", &remote.source()]);
+    assert_eq!(refused.code, 1, "{refused}");
+    assert!(refused.stderr.contains("hint: "), "{refused}");
+    assert!(
+        remote.ok(&["snapshots"]).contains("0 snapshots") || !remote.ok(&["snapshots", "--json"]).contains("\"id\"")
+    );
+    let locks: Vec<_> = remote
+        .server
+        .calls()
+        .into_iter()
+        .filter(|call| call.target.contains("/locks/"))
+        .collect();
+    assert!(locks.iter().any(|call| call.method == "DELETE"), "{locks:#?}");
+}

@@ -1,0 +1,172 @@
+//! What can go wrong with a repository, and what to do about it.
+
+use crate::Id;
+use std::io;
+use std::path::PathBuf;
+
+/// Result of a repository operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failed operation. [`Error::hint`] names the next action.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store failed.
+    #[error("the repository's store failed")]
+    Storage(#[from] storage::Error),
+    /// There is no repository at this address.
+    #[error("there is no repository in `{location}`")]
+    NoRepository {
+        /// Where it was looked for.
+        location: String,
+    },
+    /// There is a repository already.
+    #[error("there is a repository in `{location}` already")]
+    AlreadyExists {
+        /// Where.
+        location: String,
+    },
+    /// No key of the repository opens with this password.
+    #[error("none of the {keys} keys of the repository opens with this password")]
+    WrongPassword {
+        /// Keys that were tried.
+        keys: usize,
+    },
+    /// Another process holds a lock.
+    #[error("the repository is locked {holder}")]
+    Locked {
+        /// Who holds it since when, as a phrase: `exclusively by PID 12 on host since …`.
+        holder: String,
+    },
+    /// Something stored is not what was written.
+    #[error("{object} `{name}` is damaged: {reason}")]
+    Damaged {
+        /// What it is: `pack`, `index`, `snapshot`, `blob`, …
+        object: &'static str,
+        /// Its id or file name.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The repository was made by a version of the format that is not understood.
+    #[error("repository version {version} is not supported")]
+    UnsupportedVersion {
+        /// As its config says.
+        version: u32,
+    },
+    /// A local file or directory.
+    #[error("cannot {operation} `{path}`")]
+    Local {
+        /// A verb: `read`, `create`.
+        operation: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// The thing asked for is not in the repository.
+    #[error("{what} `{name}` was not found")]
+    NotFound {
+        /// `snapshot`, `path`, `blob`, …
+        what: &'static str,
+        /// As it was asked for.
+        name: String,
+    },
+    /// Several things match a shortened name.
+    #[error("`{prefix}` is the beginning of {count} snapshots' ids")]
+    Ambiguous {
+        /// As it was asked for.
+        prefix: String,
+        /// How many match.
+        count: usize,
+    },
+    /// What was asked for makes no sense or would do harm.
+    #[error("{message}")]
+    Refused {
+        /// What and why.
+        message: String,
+        /// The next action.
+        hint: String,
+    },
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// A promise that the code makes to itself does not hold, for example a blob that reads back differently than it was
+    /// written before it was stored.
+    #[error("verification failed: {0}")]
+    Verification(String),
+}
+
+impl Error {
+    /// A damaged object named by its id.
+    pub fn damaged(object: &'static str, id: &Id, reason: impl ToString) -> Self {
+        Self::Damaged {
+            object,
+            name: id.to_string(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// A local file that cannot be worked with; for `map_err`.
+    pub fn local(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Local {
+            operation,
+            path,
+            source,
+        }
+    }
+
+    /// Whether this says that an object is not what was written (and not that it cannot be reached now).
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Storage(error) => matches!(error.kind, storage::ErrorKind::NotFound | storage::ErrorKind::Truncated),
+            _ => false,
+        }
+    }
+
+    /// What to do next, as a sentence.
+    pub fn hint(&self) -> Option<String> {
+        use storage::ErrorKind as Kind;
+        let text = match self {
+            Self::Storage(error) => match error.kind {
+                Kind::NotFound => "The object is missing; run `mainstay check` to see what is affected.",
+                Kind::PermissionDenied => "Check the credentials and the permissions of the bucket or directory.",
+                Kind::Full => "Free space in the store; what was stored completely so far is used by the next run.",
+                Kind::TimedOut | Kind::Unavailable => {
+                    "Check the network and the store, then run the command again: it goes on where it stopped."
+                }
+                Kind::Misconfigured => "Check the repository's address and its options.",
+                _ => return None,
+            },
+            Self::NoRepository { .. } => "Check the address, or create a repository there with `mainstay init`.",
+            Self::AlreadyExists { .. } => "Use it as it is, or choose another address.",
+            Self::WrongPassword { .. } => "Check the password; `mainstay key list` shows whose keys there are.",
+            Self::Locked { .. } => {
+                "Wait for the other process (`--retry-lock 10m`), or remove locks of dead processes with `mainstay unlock`."
+            }
+            Self::Damaged { .. } => {
+                "Run `mainstay check --read-data` to see the extent of the damage; `mainstay repair` says how to go on."
+            }
+            Self::UnsupportedVersion { .. } => "Use a newer version of Mainstay or restic.",
+            Self::Local { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => "Check the path's spelling, and that everything is mounted.",
+                io::ErrorKind::PermissionDenied => "Run as a user with access, such as root.",
+                io::ErrorKind::StorageFull => "Free space on the disk.",
+                _ => return None,
+            },
+            Self::NotFound { what: "snapshot", .. } => "List the snapshots with `mainstay snapshots`.",
+            Self::NotFound { what: "path", .. } => "List what the snapshot holds with `mainstay ls SNAPSHOT`.",
+            Self::NotFound { .. } => "Run `mainstay check` to see whether the repository is complete.",
+            Self::Ambiguous { .. } => "Give more digits of the id.",
+            Self::Refused { hint, .. } => return Some(hint.clone()),
+            Self::Verification(_) => {
+                "Nothing wrong was stored. This points at faulty memory or at a defect: test the memory, then report it."
+            }
+            Self::Interrupted => return None,
+        };
+        Some(text.to_owned())
+    }
+}

@@ -1,0 +1,18 @@
+//! Snapshots in, snapshots out.
+//!
+//! [`restic`] is the engine for repositories in restic's format, version 2 (and reading version 1): it stays interchangeable with
+//! stock restic in both directions, locks included. [`local`] reads and writes the local file system.
+
+pub mod clock;
+mod error;
+mod filter;
+mod id;
+pub mod local;
+mod monitor;
+pub mod restic;
+pub mod retention;
+
+pub use error::{Error, Result};
+pub use filter::{Filter, FilterBuilder, Marker, parse_size};
+pub use id::{Id, InvalidId};
+pub use monitor::{Cancel, Counters, Event, Monitor, Recorder};

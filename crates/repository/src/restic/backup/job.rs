@@ -1,0 +1,218 @@
+//! The state that all threads of one backup share, and the threads themselves.
+
+use super::blobs::NewBlobs;
+use super::directory::Directory;
+use super::files::{self, Buffers};
+use super::options::BackupOptions;
+use super::scan;
+use super::scan_cache::{ScanCache, Seen};
+use super::sources::Sources;
+use crate::local::users::Users;
+use crate::restic::chunker::Chunker;
+use crate::restic::index::Index;
+use crate::restic::packer::Packer;
+use crate::restic::parallel::cores;
+use crate::restic::tree::Tree;
+use crate::{Cancel, Counters, Error, Id, Monitor, Result};
+use parking_lot::Mutex;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Counts of entries.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub files_new: AtomicU64,
+    pub files_changed: AtomicU64,
+    pub files_unmodified: AtomicU64,
+    pub dirs_new: AtomicU64,
+    pub dirs_changed: AtomicU64,
+    pub dirs_unmodified: AtomicU64,
+    /// Entries that are neither files nor directories.
+    pub others: AtomicU64,
+    /// Content of files.
+    pub bytes: AtomicU64,
+    pub problems: AtomicU64,
+    pub vanished: AtomicU64,
+    pub changed_while_read: AtomicU64,
+}
+
+/// What a file turned out to be in comparison with the parent snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    New,
+    Changed,
+    Unchanged,
+}
+
+/// One backup.
+pub struct Job<'a> {
+    pub packer: &'a Packer<'a>,
+    pub index: &'a Index,
+    pub options: &'a BackupOptions,
+    pub monitor: &'a dyn Monitor,
+    pub known: Option<ScanCache>,
+    pub parent_tree: Option<Id>,
+    pub new_blobs: NewBlobs,
+    pub chunker: Chunker,
+    pub users: Users,
+    pub counts: Counts,
+    pub buffers: Buffers,
+    pub seen: Mutex<Vec<Seen>>,
+    pub root: OnceLock<Id>,
+    cancel: &'a Cancel,
+    stopped: AtomicBool,
+    failure: OnceLock<Error>,
+}
+
+/// What was captured.
+pub struct Captured {
+    pub root: Id,
+    pub directories: Vec<Seen>,
+    pub counts: Counts,
+    /// Files and other entries that are not directories.
+    pub entries: u64,
+    pub problems: u64,
+    pub vanished: u64,
+    pub changed_while_read: u64,
+}
+
+/// Batches of files that wait for a reader. Each holds its directory open.
+const READ_QUEUE: usize = 32;
+
+impl<'a> Job<'a> {
+    pub fn new(
+        packer: &'a Packer<'a>,
+        index: &'a Index,
+        options: &'a BackupOptions,
+        cancel: &'a Cancel,
+        monitor: &'a dyn Monitor,
+        known: Option<ScanCache>,
+        parent_tree: Option<Id>,
+    ) -> Self {
+        Self {
+            packer,
+            index,
+            options,
+            monitor,
+            known,
+            parent_tree,
+            new_blobs: NewBlobs::default(),
+            chunker: Chunker::new(packer.repository().config()),
+            users: Users::load(),
+            counts: Counts::default(),
+            buffers: Buffers::default(),
+            seen: Mutex::default(),
+            root: OnceLock::new(),
+            cancel,
+            stopped: AtomicBool::new(false),
+            failure: OnceLock::new(),
+        }
+    }
+
+    /// Run all threads until everything is captured or something failed.
+    pub fn capture(self, sources: Sources) -> Result<Captured> {
+        let workers = cores();
+        let readers = if self.options.read_concurrency > 0 {
+            self.options.read_concurrency
+        } else {
+            cores().clamp(2, 4)
+        };
+        let scanners = cores().clamp(2, 4);
+        let (read_sender, read_receiver) = crossbeam_channel::bounded(READ_QUEUE);
+        let (work_sender, work_receiver) = crossbeam_channel::bounded(workers + 2);
+        let stack = scan::Stack::default();
+        let job = &self;
+        std::thread::scope(|scope| {
+            for _ in 0..workers {
+                let receiver = work_receiver.clone();
+                scope.spawn(move || files::work(job, &receiver));
+            }
+            for _ in 0..readers {
+                let (receiver, sender) = (read_receiver.clone(), work_sender.clone());
+                scope.spawn(move || files::read(job, &receiver, &sender));
+            }
+            drop((work_receiver, work_sender, read_receiver));
+            let started = scan::start(job, sources, &stack, &read_sender);
+            if let Err(error) = started {
+                job.fail(error);
+            }
+            for _ in 0..scanners {
+                let (sender, stack) = (read_sender.clone(), &stack);
+                scope.spawn(move || scan::run(job, stack, &sender));
+            }
+            drop(read_sender);
+        });
+        self.finish()
+    }
+
+    fn finish(self) -> Result<Captured> {
+        // A packer that failed explains itself; an error of ours that followed from it would not.
+        self.packer.check()?;
+        if let Some(error) = self.failure.into_inner() {
+            return Err(error);
+        }
+        let root = self
+            .root
+            .into_inner()
+            .ok_or_else(|| Error::Verification("the root directory was not finished".to_owned()))?;
+        let counts = self.counts;
+        let get = |counter: &AtomicU64| Counters::get(counter);
+        let files = get(&counts.files_new) + get(&counts.files_changed) + get(&counts.files_unmodified);
+        Ok(Captured {
+            root,
+            directories: self.seen.into_inner(),
+            entries: files + get(&counts.others),
+            problems: get(&counts.problems),
+            vanished: get(&counts.vanished),
+            changed_while_read: get(&counts.changed_while_read),
+            counts,
+        })
+    }
+
+    /// Make the whole backup fail.
+    pub fn fail(&self, error: Error) {
+        // The first failure explains the others.
+        let _: Result<(), Error> = self.failure.set(error);
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there is no point in going on.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed) || self.cancel.is_cancelled() || self.packer.check().is_err()
+    }
+
+    /// The tree of the parent snapshot for a directory. If it cannot be read, the directory is read anew.
+    pub fn read_parent_tree(&self, id: Option<Id>) -> Option<Tree> {
+        let tree = self.packer.repository().read_tree(self.index, &id?);
+        tree.inspect_err(|error| {
+            self.monitor
+                .note(&format!("reading everything in a directory again: {error}"));
+        })
+        .ok()
+    }
+
+    /// An entry that could not be read: the snapshot will be incomplete.
+    pub fn problem(&self, directory: &Directory, name: &std::ffi::OsStr, error: &std::io::Error) {
+        directory.taint();
+        if error.kind() == std::io::ErrorKind::NotFound {
+            // Deleted since it was listed: it is rightly not part of the snapshot.
+            Counters::add(&self.counts.vanished, 1);
+            return;
+        }
+        Counters::add(&self.counts.problems, 1);
+        self.monitor
+            .problem(&directory.path.join(name).to_string_lossy(), &error.to_string());
+    }
+
+    /// Count a file that is done.
+    pub fn count_file(&self, change: Change, size: u64) {
+        let counter = match change {
+            Change::New => &self.counts.files_new,
+            Change::Changed => &self.counts.files_changed,
+            Change::Unchanged => &self.counts.files_unmodified,
+        };
+        Counters::add(counter, 1);
+        Counters::add(&self.counts.bytes, size);
+        Counters::add(&self.monitor.counters().files, 1);
+    }
+}

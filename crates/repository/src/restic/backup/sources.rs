@@ -1,0 +1,198 @@
+//! From what the user named to one tree of directories.
+
+use super::options::Source;
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path, PathBuf};
+
+/// A directory of the snapshot that is named by the sources, not found by scanning.
+#[derive(Default)]
+pub struct Named {
+    /// Entries by name, in the order of trees.
+    pub children: BTreeMap<OsString, Child>,
+}
+
+/// What stands under a name.
+pub enum Child {
+    /// A directory on the way to something that is backed up.
+    Directory(Named),
+    /// A path of this host, with everything below.
+    Path,
+    /// The content of one file.
+    Stream(Stream),
+}
+
+/// The content of one file, from elsewhere than the file system.
+pub struct Stream {
+    /// The bytes.
+    pub reader: Box<dyn Read + Send>,
+    /// Whether the bytes were all there were.
+    pub finish: Box<dyn FnOnce() -> Result<()> + Send>,
+}
+
+/// Everything that is backed up.
+pub enum Sources {
+    /// The root directory of this host.
+    WholeHost,
+    /// Paths and streams.
+    Named(Named, Vec<String>),
+}
+
+impl Sources {
+    /// The paths, as the snapshot lists them.
+    pub fn paths(&self) -> Vec<String> {
+        match self {
+            Self::WholeHost => vec!["/".to_owned()],
+            Self::Named(_, paths) => paths.clone(),
+        }
+    }
+}
+
+/// Make paths absolute and merge them. A path that does not exist is an error: a source that is gone must not look like one that
+/// is empty.
+pub fn resolve(sources: Vec<Source>) -> Result<Sources> {
+    let mut root = Named::default();
+    let mut paths = Vec::new();
+    if sources.is_empty() {
+        return Err(Error::Refused {
+            message: "nothing to back up was named".to_owned(),
+            hint: "Name at least one path.".to_owned(),
+        });
+    }
+    for source in sources {
+        let (path, child) = match source {
+            Source::Path(path) => (existing(&path)?, Child::Path),
+            Source::Stream { path, reader, finish } => (absolute(&path)?, Child::Stream(Stream { reader, finish })),
+        };
+        let names: Vec<OsString> = path.iter().skip(1).map(OsString::from).collect();
+        match (names.split_last(), child) {
+            (None, Child::Path) => return Ok(Sources::WholeHost),
+            (None, _) => return Err(refused(format!("`{}` cannot be a file's name", path.display()))),
+            (Some((last, parents)), child) => insert(&mut root, parents, last, child, &path)?,
+        }
+        paths.push(path.to_string_lossy().into_owned());
+    }
+    paths.sort_unstable();
+    paths.dedup();
+    Ok(Sources::Named(root, paths))
+}
+
+fn existing(path: &Path) -> Result<PathBuf> {
+    let path = absolute(path)?;
+    std::fs::symlink_metadata(&path).map_err(Error::local("back up", &path))?;
+    Ok(path)
+}
+
+/// Absolute, without `.` and `..`. Symbolic links on the way stay: the snapshot holds the path as it was named.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    let path = std::path::absolute(path).map_err(Error::local("resolve", path))?;
+    let mut clean = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::Normal(name) => clean.push(name),
+            _ => {}
+        }
+    }
+    if clean.as_os_str().as_bytes().contains(&0) {
+        return Err(refused(format!("`{}` cannot be a path", clean.display())));
+    }
+    Ok(clean)
+}
+
+fn insert(root: &mut Named, parents: &[OsString], last: &OsString, child: Child, path: &Path) -> Result<()> {
+    let mut directory = root;
+    for name in parents {
+        match directory
+            .children
+            .entry(name.clone())
+            .or_insert_with(|| Child::Directory(Named::default()))
+        {
+            Child::Directory(next) => directory = next,
+            // Everything below is backed up already.
+            Child::Path if matches!(child, Child::Path) => return Ok(()),
+            _ => return Err(conflict(path)),
+        }
+    }
+    match (directory.children.get(last), &child) {
+        (Some(Child::Stream(_)), _) | (Some(_), Child::Stream(_)) => Err(conflict(path)),
+        // A path takes the place of what was named below it.
+        _ => {
+            directory.children.insert(last.clone(), child);
+            Ok(())
+        }
+    }
+}
+
+fn conflict(path: &Path) -> Error {
+    refused(format!("`{}` is named twice, as different things", path.display()))
+}
+
+fn refused(message: String) -> Error {
+    Error::Refused {
+        message,
+        hint: "Choose another path or another `--stdin-filename`.".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> Source {
+        Source::Path(text.into())
+    }
+
+    fn stream(text: &str) -> Source {
+        Source::Stream {
+            path: text.into(),
+            reader: Box::new(std::io::empty()),
+            finish: Box::new(|| Ok(())),
+        }
+    }
+
+    fn paths(sources: Vec<Source>) -> Vec<String> {
+        resolve(sources).unwrap().paths()
+    }
+
+    #[test]
+    fn paths_become_absolute_and_clean() {
+        assert_eq!(paths(vec![path("/usr/../etc/."), path("/etc")]), ["/etc"]);
+        assert_eq!(paths(vec![path("/")]), ["/"]);
+        assert!(paths(vec![path(".")])[0].starts_with('/'));
+    }
+
+    #[test]
+    fn a_path_includes_what_is_below() {
+        for order in [
+            vec![path("/usr"), path("/usr/bin")],
+            vec![path("/usr/bin"), path("/usr")],
+        ] {
+            let Sources::Named(root, _) = resolve(order).unwrap() else {
+                panic!()
+            };
+            assert!(matches!(root.children[&OsString::from("usr")], Child::Path));
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_not_there_or_named_twice() {
+        assert!(matches!(
+            resolve(vec![path("/does/not/exist")]),
+            Err(Error::Local { .. })
+        ));
+        for sources in [
+            vec![],
+            vec![stream("/a"), stream("/a/b")],
+            vec![path("/etc"), stream("/etc/x")],
+            vec![stream("/")],
+        ] {
+            assert!(matches!(resolve(sources), Err(Error::Refused { .. })));
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Compression of blobs: contexts that are reused, a level that adapts, and data that does not compress.
+
+use super::crypto::{Key, OVERHEAD};
+use super::pack::{BlobKind, PackedBlob};
+use crate::{Error, Id, Result};
+use std::sync::atomic::{AtomicI32, Ordering};
+use zstd::bulk::{Compressor, Decompressor};
+
+/// How much effort goes into compression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// None.
+    Off,
+    /// The quickest level.
+    Fast,
+    /// Between 1 and 6, whichever keeps both the processor and the store busy.
+    #[default]
+    Auto,
+    /// The highest level that is still reasonable.
+    Max,
+    /// A zstd level from 1 to 19.
+    Level(i32),
+}
+
+/// The text is not a compression.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("`{0}` is not one of off, fast, auto, max, or a zstd level from 1 to 19")]
+pub struct UnknownCompression(String);
+
+impl std::str::FromStr for Compression {
+    type Err = UnknownCompression;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCompression> {
+        Ok(match text {
+            "off" => Self::Off,
+            "fast" | "fastest" => Self::Fast,
+            "auto" => Self::Auto,
+            "max" | "better" => Self::Max,
+            other => match other.parse() {
+                Ok(level @ 1..=19) => Self::Level(level),
+                _ => return Err(UnknownCompression(other.to_owned())),
+            },
+        })
+    }
+}
+
+/// The level in use, shared by all workers of a backup.
+#[derive(Debug)]
+pub struct Level {
+    compression: Compression,
+    current: AtomicI32,
+}
+
+const AUTO_LEVELS: std::ops::RangeInclusive<i32> = 1..=6;
+
+impl Level {
+    /// Where `compression` starts.
+    pub fn new(compression: Compression) -> Self {
+        let start = match compression {
+            Compression::Off => 0,
+            Compression::Fast => 1,
+            Compression::Auto => *AUTO_LEVELS.start(),
+            Compression::Max => 15,
+            Compression::Level(level) => level,
+        };
+        Self {
+            compression,
+            current: AtomicI32::new(start),
+        }
+    }
+
+    /// `None` if nothing is to be compressed.
+    fn get(&self) -> Option<i32> {
+        (self.compression != Compression::Off).then(|| self.current.load(Ordering::Relaxed))
+    }
+
+    /// Called when a pack is handed to the store: a store that keeps the processor waiting makes time for more effort.
+    pub fn adapt(&self, store_is_slower: bool) {
+        if self.compression == Compression::Auto {
+            let step = if store_is_slower { 1 } else { -1 };
+            let next = (self.current.load(Ordering::Relaxed) + step).clamp(*AUTO_LEVELS.start(), *AUTO_LEVELS.end());
+            self.current.store(next, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Compresses, seals and verifies blobs; each thread has one.
+pub struct Sealer<'a> {
+    key: &'a Key,
+    level: &'a Level,
+    compressor: Compressor<'static>,
+    compressor_level: i32,
+    decompressor: Decompressor<'static>,
+    compressed: Vec<u8>,
+    opened: Vec<u8>,
+    check: Vec<u8>,
+}
+
+/// Shorter than this, the zstd frame costs more than it saves.
+const WORTH_COMPRESSING: usize = 64;
+/// Content from this length on is probed before it is compressed.
+const WORTH_PROBING: usize = 64 << 10;
+/// Bytes of each probe.
+const PROBE: usize = 4 << 10;
+
+impl<'a> Sealer<'a> {
+    /// With fresh contexts.
+    pub fn new(key: &'a Key, level: &'a Level) -> Result<Self> {
+        let compressor_level = level.get().unwrap_or(1);
+        Ok(Self {
+            key,
+            level,
+            compressor: Compressor::new(compressor_level).map_err(zstd_error)?,
+            compressor_level,
+            decompressor: Decompressor::new().map_err(zstd_error)?,
+            compressed: Vec::new(),
+            opened: Vec::new(),
+            check: Vec::new(),
+        })
+    }
+
+    /// Replace `sealed` by the sealed form of `plain`. Returns the plain text's length if it was compressed.
+    ///
+    /// What was sealed is opened and decompressed again and compared, so that neither faulty memory nor a defect in the compressor can
+    /// store something else than it was given.
+    pub fn seal(&mut self, kind: BlobKind, plain: &[u8], sealed: &mut Vec<u8>) -> Result<Option<u32>> {
+        let compressed = self.compress(kind, plain)?;
+        sealed.clear();
+        self.key
+            .seal_into(if compressed { &self.compressed } else { plain }, sealed);
+        self.verify(plain, compressed, sealed)?;
+        Ok(compressed.then_some(plain.len() as u32))
+    }
+
+    /// Fill `self.compressed`; `false` if it is better left alone.
+    fn compress(&mut self, kind: BlobKind, plain: &[u8]) -> Result<bool> {
+        let Some(level) = self.level.get() else {
+            return Ok(false);
+        };
+        if plain.len() < WORTH_COMPRESSING || (kind == BlobKind::Data && self.is_incompressible(plain)?) {
+            return Ok(false);
+        }
+        self.set_level(if kind == BlobKind::Tree { level.max(3) } else { level })?;
+        self.compressed.clear();
+        self.compressed.reserve(zstd::zstd_safe::compress_bound(plain.len()));
+        self.compressor
+            .compress_to_buffer(plain, &mut self.compressed)
+            .map_err(zstd_error)?;
+        Ok(self.compressed.len() < plain.len())
+    }
+
+    /// Three samples at the quickest level: if none gets smaller, the whole will not either.
+    fn is_incompressible(&mut self, plain: &[u8]) -> Result<bool> {
+        if plain.len() < WORTH_PROBING {
+            return Ok(false);
+        }
+        self.set_level(1)?;
+        for at in [plain.len() / 8, plain.len() / 2, plain.len() - PROBE] {
+            self.compressed.clear();
+            self.compressed.reserve(zstd::zstd_safe::compress_bound(PROBE));
+            let length = self
+                .compressor
+                .compress_to_buffer(&plain[at..at + PROBE], &mut self.compressed)
+                .map_err(zstd_error)?;
+            if length < PROBE - PROBE / 32 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn set_level(&mut self, level: i32) -> Result<()> {
+        if self.compressor_level != level {
+            self.compressor.set_compression_level(level).map_err(zstd_error)?;
+            self.compressor_level = level;
+        }
+        Ok(())
+    }
+
+    fn verify(&mut self, plain: &[u8], compressed: bool, sealed: &[u8]) -> Result<()> {
+        let different = || Error::Verification("a blob reads back differently than it was written".to_owned());
+        self.key.open_into(sealed, &mut self.opened).map_err(|_| different())?;
+        let read_back = if compressed {
+            self.check.clear();
+            self.check.reserve(plain.len());
+            self.decompressor
+                .decompress_to_buffer(&self.opened, &mut self.check)
+                .map_err(|_| different())?;
+            &self.check
+        } else {
+            &self.opened
+        };
+        if read_back == plain { Ok(()) } else { Err(different()) }
+    }
+}
+
+fn zstd_error(error: std::io::Error) -> Error {
+    Error::Verification(format!("the compressor failed: {error}"))
+}
+
+/// Longest plain text that is accepted from an index or a pack's header, bytes: a tree of some million entries.
+const MAX_PLAIN: usize = 2 << 30;
+
+/// zstd turns 128 KiB into a block of three bytes at least. Source: RFC 8878, 3.1.1.2.
+const MAX_RATIO: usize = (128 << 10) / 3;
+
+/// Opens sealed blobs with contexts that are reused; each thread has one.
+pub struct Opener {
+    decompressor: Decompressor<'static>,
+    opened: Vec<u8>,
+}
+
+impl Opener {
+    /// With a fresh context.
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            decompressor: Decompressor::new().map_err(zstd_error)?,
+            opened: Vec::new(),
+        })
+    }
+
+    /// Replace `plain` by the blob's plain text; its hash is compared. The error says what is wrong with the blob.
+    pub fn open(&mut self, key: &Key, blob: &PackedBlob, sealed: &[u8], plain: &mut Vec<u8>) -> Result<(), String> {
+        if sealed.len() != blob.length as usize || sealed.len() < OVERHEAD {
+            return Err(format!("it is {} bytes long instead of {}", sealed.len(), blob.length));
+        }
+        match blob.uncompressed_length {
+            None => key.open_into(sealed, plain).map_err(|error| error.to_string())?,
+            Some(length) => {
+                // Memory is set aside for it, so it has to be possible.
+                if length as usize > MAX_PLAIN.min((sealed.len() - OVERHEAD) * MAX_RATIO) {
+                    return Err(format!("its plain text should be {length} bytes long, which is absurd"));
+                }
+                key.open_into(sealed, &mut self.opened)
+                    .map_err(|error| error.to_string())?;
+                plain.clear();
+                plain.reserve(length as usize);
+                self.decompressor
+                    .decompress_to_buffer(&self.opened, plain)
+                    .map_err(|error| format!("it cannot be decompressed: {error}"))?;
+            }
+        }
+        if Id::hash(plain) == blob.id {
+            Ok(())
+        } else {
+            Err("its content does not fit its id".to_owned())
+        }
+    }
+}
+
+/// The plain text of one blob.
+pub fn open_blob(key: &Key, blob: &PackedBlob, sealed: &[u8]) -> Result<Vec<u8>, String> {
+    let mut plain = Vec::new();
+    Opener::new()
+        .map_err(|error| error.to_string())?
+        .open(key, blob, sealed, &mut plain)?;
+    Ok(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip(compression: Compression, plain: &[u8]) -> Option<u32> {
+        let (key, level) = (Key::random(), Level::new(compression));
+        let mut sealer = Sealer::new(&key, &level).unwrap();
+        let mut sealed = Vec::new();
+        let uncompressed_length = sealer.seal(BlobKind::Data, plain, &mut sealed).unwrap();
+        let blob = PackedBlob {
+            id: Id::hash(plain),
+            kind: BlobKind::Data,
+            offset: 0,
+            length: sealed.len() as u32,
+            uncompressed_length,
+        };
+        assert_eq!(open_blob(&key, &blob, &sealed).unwrap(), plain);
+        let wrong = PackedBlob {
+            id: Id::hash(b"other"),
+            ..blob
+        };
+        assert!(open_blob(&key, &wrong, &sealed).is_err());
+        uncompressed_length
+    }
+
+    #[test]
+    fn text_is_compressed_and_noise_is_not() {
+        let text = "all work and no play ".repeat(20_000).into_bytes();
+        let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(1 << 20).collect();
+        for compression in [
+            Compression::Fast,
+            Compression::Auto,
+            Compression::Max,
+            Compression::Level(7),
+        ] {
+            assert_eq!(round_trip(compression, &text), Some(text.len() as u32));
+            assert_eq!(round_trip(compression, &noise), None);
+            assert_eq!(round_trip(compression, b""), None);
+        }
+        assert_eq!(round_trip(Compression::Off, &text), None);
+    }
+
+    #[test]
+    fn auto_stays_within_its_levels() {
+        let level = Level::new(Compression::Auto);
+        (0..20).for_each(|_| level.adapt(true));
+        assert_eq!(level.get(), Some(6));
+        (0..20).for_each(|_| level.adapt(false));
+        assert_eq!(level.get(), Some(1));
+    }
+
+    #[test]
+    fn parses_what_users_write() {
+        assert_eq!("auto".parse::<Compression>().unwrap(), Compression::Auto);
+        assert_eq!("19".parse::<Compression>().unwrap(), Compression::Level(19));
+        for text in ["", "0", "20", "best"] {
+            assert!(text.parse::<Compression>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn absurd_lengths_are_refused_before_memory_is_taken() {
+        let key = Key::random();
+        let sealed = key.seal(b"short");
+        let blob = PackedBlob {
+            id: Id::hash(b""),
+            kind: BlobKind::Data,
+            offset: 0,
+            length: sealed.len() as u32,
+            uncompressed_length: Some(1 << 30),
+        };
+        assert!(open_blob(&key, &blob, &sealed).unwrap_err().contains("absurd"));
+        assert_eq!(round_trip(Compression::Max, &vec![0; 64 << 20]), Some(64 << 20));
+    }
+}

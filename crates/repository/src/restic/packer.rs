@@ -1,0 +1,331 @@
+//! Packs under construction, and their way into the store.
+//!
+//! Workers hand over sealed blobs. Full packs go through a bounded queue to threads that upload them; a pack enters the index only
+//! after it is stored, and the index is written at intervals, so that an interrupted run is not lost.
+
+use super::compress::Level;
+use super::index::file::{IndexFile, IndexedPack};
+use super::object::ObjectKind;
+use super::pack::{self, BlobKind, PackedBlob};
+use super::repository::Repository;
+use crate::{Cancel, Counters, Error, Id, Monitor, Result};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use parking_lot::Mutex;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Size of packs unless the user asks for another, bytes.
+pub const DEFAULT_PACK_SIZE: usize = 16 << 20;
+
+/// Packs of one kind that are open at the same time. A blob goes into one of them at random, so that the sizes of neighbouring blobs cannot be read
+/// off the pack: boundaries chosen by content would tell something about the content (eprint.iacr.org/2025/532).
+const OPEN_PACKS: usize = 2;
+
+/// Blobs after which an index file is written, and the longest time until then: what an interrupted run loses at most.
+const INDEX_BLOBS: usize = 50_000;
+const INDEX_INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+/// What has been added to the repository.
+#[derive(Debug, Default)]
+pub struct Added {
+    /// New blobs with file content.
+    pub data_blobs: AtomicU64,
+    /// New blobs with directories.
+    pub tree_blobs: AtomicU64,
+    /// Plain size of new blobs, bytes.
+    pub plain_bytes: AtomicU64,
+    /// Stored size of new blobs, bytes.
+    pub stored_bytes: AtomicU64,
+}
+
+#[derive(Default)]
+struct OpenPack {
+    bytes: Vec<u8>,
+    blobs: Vec<PackedBlob>,
+}
+
+struct FullPack {
+    bytes: Vec<u8>,
+    blobs: Vec<PackedBlob>,
+}
+
+struct NewIndex {
+    packs: Vec<IndexedPack>,
+    blobs: usize,
+    since: Instant,
+}
+
+impl NewIndex {
+    fn new() -> Self {
+        Self {
+            packs: Vec::new(),
+            blobs: 0,
+            since: Instant::now(),
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.blobs >= INDEX_BLOBS || (self.blobs > 0 && self.since.elapsed() >= INDEX_INTERVAL)
+    }
+}
+
+/// Collects blobs into packs. Shared by all workers of one run.
+pub struct Packer<'r> {
+    repository: &'r Repository,
+    monitor: &'r dyn Monitor,
+    pack_size: usize,
+    open: [[Mutex<OpenPack>; OPEN_PACKS]; 2],
+    queue: Mutex<Option<Sender<FullPack>>>,
+    new_index: Mutex<NewIndex>,
+    spare: Mutex<Vec<Vec<u8>>>,
+    level: Level,
+    added: Added,
+    failed: AtomicBool,
+    failure: OnceLock<Error>,
+    cancel: Cancel,
+}
+
+impl std::fmt::Debug for Packer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Packer({:?})", self.repository)
+    }
+}
+
+/// How packs are made.
+#[derive(Clone, Debug)]
+pub struct PackOptions {
+    /// Bytes after which a pack is closed.
+    pub pack_size: usize,
+    /// How much effort goes into compression.
+    pub compression: super::compress::Compression,
+}
+
+impl Default for PackOptions {
+    fn default() -> Self {
+        Self {
+            pack_size: DEFAULT_PACK_SIZE,
+            compression: super::compress::Compression::Auto,
+        }
+    }
+}
+
+impl<'r> Packer<'r> {
+    /// Run `work` with a packer; afterwards everything that was added is stored and indexed, unless something failed.
+    pub fn run<R>(
+        repository: &'r Repository,
+        options: &PackOptions,
+        cancel: &Cancel,
+        monitor: &'r dyn Monitor,
+        work: impl FnOnce(&Self) -> Result<R>,
+    ) -> Result<(R, Added)> {
+        // Waiting packs take memory; one beside those under way is enough to keep every connection busy.
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        let compression = if repository.compresses() {
+            options.compression
+        } else {
+            super::compress::Compression::Off
+        };
+        let packer = Self {
+            repository,
+            monitor,
+            pack_size: options.pack_size,
+            open: Default::default(),
+            queue: Mutex::new(Some(sender)),
+            new_index: Mutex::new(NewIndex::new()),
+            spare: Mutex::default(),
+            level: Level::new(compression),
+            added: Added::default(),
+            failed: AtomicBool::new(false),
+            failure: OnceLock::new(),
+            cancel: cancel.clone(),
+        };
+        let done = std::thread::scope(|scope| {
+            for _ in 0..repository.store().concurrency() {
+                let (packer, receiver) = (&packer, receiver.clone());
+                scope.spawn(move || packer.upload_all(&receiver));
+            }
+            drop(receiver);
+            let _end = EndOfQueue(&packer.queue);
+            work(&packer).and_then(|done| packer.close_packs().map(|()| done))
+        });
+        let indexed = write_index(repository, packer.new_index.into_inner());
+        // The reason why the queue broke explains more than that it broke. The index is written also after a failure, if that
+        // is possible: the next run then finds what this one stored.
+        if let Some(error) = packer.failure.into_inner() {
+            return Err(error);
+        }
+        let done = done?;
+        indexed?;
+        Ok((done, packer.added))
+    }
+
+    /// The compression level that workers share.
+    pub fn level(&self) -> &Level {
+        &self.level
+    }
+
+    /// What has been added so far.
+    pub fn added(&self) -> &Added {
+        &self.added
+    }
+
+    /// The repository that is added to.
+    pub fn repository(&self) -> &'r Repository {
+        self.repository
+    }
+
+    /// An error if the run cannot succeed any more: the user stopped it, or the store failed.
+    pub fn check(&self) -> Result<()> {
+        if self.failed.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        self.cancel.check()
+    }
+
+    /// Add a sealed blob. Blocks while the store is slower than the callers.
+    pub fn add(
+        &self,
+        kind: BlobKind,
+        id: Id,
+        sealed: &[u8],
+        plain_length: usize,
+        uncompressed_length: Option<u32>,
+    ) -> Result<()> {
+        self.check()?;
+        let counter = if kind == BlobKind::Data {
+            &self.added.data_blobs
+        } else {
+            &self.added.tree_blobs
+        };
+        Counters::add(counter, 1);
+        Counters::add(&self.added.plain_bytes, plain_length as u64);
+        Counters::add(&self.added.stored_bytes, sealed.len() as u64);
+        let full = {
+            let mut open = self.open[kind as usize][fastrand::usize(..OPEN_PACKS)].lock();
+            if open.bytes.capacity() == 0 {
+                open.bytes = self.spare.lock().pop().unwrap_or_default();
+            }
+            let blob = PackedBlob {
+                id,
+                kind,
+                offset: open.bytes.len() as u32,
+                length: sealed.len() as u32,
+                uncompressed_length,
+            };
+            open.bytes.extend_from_slice(sealed);
+            open.blobs.push(blob);
+            let header = open.blobs.len() * blob.header_length();
+            let is_full = open.bytes.len() >= self.pack_size || header >= pack::MAX_HEADER / 2;
+            is_full.then(|| std::mem::take(&mut *open))
+        };
+        full.map_or(Ok(()), |full| self.send(full))
+    }
+
+    fn close_packs(&self) -> Result<()> {
+        for open in self.open.iter().flatten() {
+            let pack = std::mem::take(&mut *open.lock());
+            if !pack.blobs.is_empty() {
+                self.send(pack)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&self, mut full: OpenPack) -> Result<()> {
+        pack::append_header(self.repository.key(), &full.blobs, &mut full.bytes);
+        let Some(queue) = self.queue.lock().clone() else {
+            return Err(Error::Interrupted);
+        };
+        let pack = FullPack {
+            bytes: full.bytes,
+            blobs: full.blobs,
+        };
+        match queue.try_send(pack) {
+            Ok(()) => {
+                self.level.adapt(false);
+                Ok(())
+            }
+            Err(TrySendError::Full(pack)) => {
+                self.level.adapt(true);
+                queue.send(pack).map_err(|_| Error::Interrupted)
+            }
+            Err(TrySendError::Disconnected(_)) => Err(Error::Interrupted),
+        }
+    }
+
+    fn upload_all(&self, queue: &Receiver<FullPack>) {
+        for pack in queue {
+            // After a failure the queue is still emptied, so that nobody waits for room in it.
+            if self.check().is_err() {
+                continue;
+            }
+            if let Err(error) = self.upload(pack) {
+                self.fail(error);
+            }
+        }
+    }
+
+    fn fail(&self, error: Error) {
+        // The first failure explains the others.
+        let _: Result<(), Error> = self.failure.set(error);
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    fn upload(&self, pack: FullPack) -> Result<()> {
+        let id = Id::hash(&pack.bytes);
+        let length = pack.bytes.len() as u64;
+        let holds_trees = pack.blobs.first().is_some_and(|blob| blob.kind == BlobKind::Tree);
+        if let Some(cache) = self.repository.cache().filter(|_| holds_trees) {
+            cache.write(ObjectKind::Pack, &id, &pack.bytes);
+        }
+        let bytes = bytes::Bytes::from(pack.bytes);
+        self.repository
+            .store()
+            .write(&ObjectKind::Pack.object_name(&id), bytes.clone())?;
+        self.reuse(bytes);
+        Counters::add(&self.monitor.counters().stored_bytes, length);
+        let due = {
+            let mut index = self.new_index.lock();
+            index.blobs += pack.blobs.len();
+            index.packs.push(IndexedPack {
+                id,
+                blobs: pack.blobs.into_iter().map(Into::into).collect(),
+            });
+            index.is_due().then(|| std::mem::replace(&mut *index, NewIndex::new()))
+        };
+        due.map_or(Ok(()), |due| write_index(self.repository, due))
+    }
+
+    /// Keep the buffer of a pack that was sent for the next one: its pages are in memory already.
+    fn reuse(&self, bytes: bytes::Bytes) {
+        if let Ok(bytes) = bytes.try_into_mut() {
+            let mut bytes = Vec::from(bytes);
+            bytes.clear();
+            let mut spare = self.spare.lock();
+            if spare.len() < OPEN_PACKS {
+                spare.push(bytes);
+            }
+        }
+    }
+}
+
+/// Without the sender, the uploading threads finish what is queued and end. Dropped also when the work panics: nobody would end otherwise.
+struct EndOfQueue<'a>(&'a Mutex<Option<Sender<FullPack>>>);
+
+impl Drop for EndOfQueue<'_> {
+    fn drop(&mut self) {
+        self.0.lock().take();
+    }
+}
+
+fn write_index(repository: &Repository, index: NewIndex) -> Result<()> {
+    if index.packs.is_empty() {
+        return Ok(());
+    }
+    let file = IndexFile {
+        packs: index.packs,
+        ..IndexFile::default()
+    };
+    repository.write_unpacked(ObjectKind::Index, &file.to_json()).map(drop)
+}

@@ -1,0 +1,81 @@
+//! The one place of this crate where time is read and spent.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use crate::Options;
+
+/// A replacement for [`std::thread::sleep`]; tests give one that returns at once.
+pub type Sleep = Arc<dyn Fn(Duration) + Send + Sync>;
+
+/// Waits that end early when the caller gives up.
+#[derive(Clone, Default)]
+pub(crate) struct Pause {
+    pub(crate) sleep: Option<Sleep>,
+    pub(crate) cancel: Option<Arc<AtomicBool>>,
+}
+
+impl Pause {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            sleep: options.sleep.clone(),
+            cancel: options.cancel.clone(),
+        }
+    }
+
+    /// The longest time for which a cancellation goes unnoticed.
+    const SLICE: Duration = Duration::from_millis(50);
+
+    /// Wait for `duration`; false when it was cut short because the caller gave up.
+    pub(crate) fn wait(&self, duration: Duration) -> bool {
+        let mut rest = duration;
+        while !rest.is_zero() && !self.is_cancelled() {
+            let slice = if self.cancel.is_some() {
+                rest.min(Self::SLICE)
+            } else {
+                rest
+            };
+            match &self.sleep {
+                Some(sleep) => sleep(slice),
+                None => std::thread::sleep(slice),
+            }
+            rest -= slice;
+        }
+        !self.is_cancelled()
+    }
+
+    /// Whether the caller gave up.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+}
+
+/// How long ago `time` was; `None` when it lies in the future.
+#[expect(clippy::disallowed_methods, reason = "this is the clock of the crate")]
+pub(crate) fn age(time: SystemTime) -> Option<Duration> {
+    SystemTime::now().duration_since(time).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parking_lot::Mutex;
+
+    #[test]
+    fn a_wait_ends_when_the_caller_gives_up() {
+        let cancel = Arc::new(AtomicBool::new(false));
+        let slept = Arc::new(Mutex::new(Vec::new()));
+        let (flag, log) = (cancel.clone(), slept.clone());
+        let sleep: Sleep = Arc::new(move |duration| {
+            log.lock().push(duration);
+            flag.store(true, Ordering::Relaxed);
+        });
+        let pause = Pause {
+            sleep: Some(sleep),
+            cancel: Some(cancel),
+        };
+        assert!(!pause.wait(Duration::from_secs(3600)));
+        assert_eq!(*slept.lock(), [Pause::SLICE]);
+    }
+}

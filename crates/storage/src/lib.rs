@@ -1,0 +1,102 @@
+//! Objects in, objects out.
+//!
+//! A [`Store`] holds immutable objects under slash-separated names. It knows nothing of backups, packs or keys;
+//! everything that is true of one backend only stays in that backend's file. Callers use the one function
+//! [`open()`], which stacks the wrappers (retry, bandwidth limit, concurrency limit) around a backend in one visible
+//! place.
+
+mod bandwidth;
+mod clock;
+mod concurrency;
+mod error;
+mod local;
+mod location;
+mod memory;
+mod name;
+mod open;
+mod options;
+mod retry;
+#[cfg(feature = "s3")]
+mod runtime;
+#[cfg(feature = "s3")]
+mod s3;
+mod s3_options;
+
+pub use clock::Sleep;
+pub use error::{Error, ErrorKind, Result};
+pub use local::LocalStore;
+pub use location::{Location, S3Location};
+pub use memory::MemoryStore;
+pub use open::{open, wrap};
+pub use options::{OnRetry, Options, RetryOptions};
+pub use s3_options::{Addressing, S3Options};
+
+use bytes::Bytes;
+use std::fmt::Debug;
+use std::ops::Range;
+
+/// One object as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Full name from the root of the store, for example `data/3f/3f9a…`.
+    pub name: String,
+    /// Stored length in bytes.
+    pub size: u64,
+}
+
+/// A place that holds objects.
+///
+/// The contract, which the conformance suite in `testkit` runs against every backend:
+///
+/// * **Names** are relative, slash-separated, made of ASCII letters, digits and `-_.`; no part is empty, `.` or `..`.
+///   A name that is anything else is refused with [`ErrorKind::InvalidName`] before anything is touched.
+/// * **Writes are atomic.** After [`write`](Store::write) returned `Ok`, the whole object survives a crash of this
+///   program and, on a local disk, a power failure. Before that, or after an error, a reader sees either no object, or
+///   the whole object, never a part of it. Writing a name that exists replaces the object in the same atomic way;
+///   callers name objects by their content, so that this is a repetition and not a loss.
+/// * **Listing** reports every object whose write has completed before the call began and that was not deleted since,
+///   in no particular order, without temporary files of writes under way. A prefix names whole parts: `data` lists `data/…`, not
+///   `database/…`; the empty prefix lists everything. A prefix under which nothing is stored lists nothing: it is no error.
+/// * **Missing objects** are [`ErrorKind::NotFound`] from `stat`, `read` and `read_range`. Deleting a missing object is `Ok`: a
+///   repeated delete must not fail.
+/// * **Ranges** that end behind the end of the object are an error of kind [`ErrorKind::Truncated`], not a short answer.
+/// * Calls block. Every method may be called from many threads at once.
+pub trait Store: Send + Sync + Debug {
+    /// Where this is, for messages: scheme, host and path, never a secret.
+    fn location(&self) -> String;
+
+    /// Every object under `prefix`, with its size.
+    fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>>;
+
+    /// The size of one object in bytes.
+    fn stat(&self, name: &str) -> Result<u64>;
+
+    /// A whole object.
+    fn read(&self, name: &str) -> Result<Bytes>;
+
+    /// The bytes `range.start..range.end` of an object; exactly that many, or an error.
+    fn read_range(&self, name: &str, range: Range<u64>) -> Result<Bytes>;
+
+    /// Store an object, atomically and durably.
+    fn write(&self, name: &str, content: Bytes) -> Result<()>;
+
+    /// Begin an object whose size is not known yet. Nothing is visible before [`ObjectWriter::finish`].
+    fn writer(&self, name: &str) -> Result<Box<dyn ObjectWriter>>;
+
+    /// Remove an object; it is no error if there is none.
+    fn delete(&self, name: &str) -> Result<()>;
+
+    /// How many calls this store works on well at the same time.
+    fn concurrency(&self) -> usize;
+}
+
+/// An object being written piece by piece (to S3: a multipart upload with parts of equal size).
+///
+/// Dropping it without [`finish`](ObjectWriter::finish) abandons the object and removes what was sent.
+pub trait ObjectWriter: Send {
+    /// Append `content`.
+    fn write(&mut self, content: Bytes) -> Result<()>;
+
+    /// Make the object visible under its name, whole and durable; returns its size in bytes.
+    fn finish(self: Box<Self>) -> Result<u64>;
+}

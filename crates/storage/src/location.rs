@@ -1,0 +1,312 @@
+//! Addresses of stores, as users of restic write them.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::{Error, ErrorKind};
+
+/// The address of a store.
+///
+/// | written | means |
+/// |---|---|
+/// | `/srv/backup`, `relative/path`, `local:PATH`, `file:///PATH` | a directory |
+/// | `s3:https://host[:port]/bucket[/prefix]`, `s3:host/bucket[/prefix]` | a bucket of the S3 store at that host |
+/// | `s3://bucket[/prefix]` | a bucket of Amazon S3, or of the endpoint given in the options |
+/// | `memory:NAME` | a store of this process, for tests and trials |
+///
+/// Restic's other kinds (`sftp:`, `rest:`, `b2:`, `azure:`, `gs:`, `rclone:`, `swift:`) are recognised and refused.
+/// The text form never shows a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A directory.
+    Local(PathBuf),
+    /// A named store in the memory of this process.
+    Memory(String),
+    /// A bucket of an S3 store.
+    S3(S3Location),
+}
+
+/// The address of a bucket, and of the objects in it that are ours.
+#[derive(Clone, PartialEq, Eq)]
+pub struct S3Location {
+    /// Scheme, host and port, without a slash at the end; none for Amazon's own.
+    pub endpoint: Option<String>,
+    /// Name of the bucket.
+    pub bucket: String,
+    /// What every object name begins with; without slashes at either end, may be empty.
+    pub prefix: String,
+    /// Access key and secret key, where the address was written as `https://KEY:SECRET@host/…`.
+    pub credentials: Option<(String, String)>,
+}
+
+/// Restic's schemes that we have no backend for.
+const UNSUPPORTED: [&str; 7] = ["sftp", "rest", "b2", "azure", "gs", "rclone", "swift"];
+
+impl FromStr for Location {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
+        match scheme {
+            "local" => local(text, rest),
+            "file" => local(text, rest.strip_prefix("//").unwrap_or(rest)),
+            "memory" => Ok(Self::Memory(rest.to_owned())),
+            "s3" => s3(text, rest).map(Self::S3),
+            known if UNSUPPORTED.contains(&known) => {
+                Err(refuse(text, format!("stores of kind `{known}:` are not supported yet")))
+            }
+            _ => local(text, text),
+        }
+    }
+}
+
+fn local(text: &str, path: &str) -> Result<Location, Error> {
+    if path.is_empty() {
+        return Err(refuse(text, "the path is empty".to_owned()));
+    }
+    Ok(Location::Local(PathBuf::from(path)))
+}
+
+fn s3(text: &str, rest: &str) -> Result<S3Location, Error> {
+    if let Some(path) = rest.strip_prefix("//") {
+        return bucket(text, None, None, path);
+    }
+    let (scheme, rest) = rest.split_once("://").unwrap_or(("https", rest));
+    if !matches!(scheme, "http" | "https") {
+        return Err(refuse(text, format!("`{scheme}` is neither `http` nor `https`")));
+    }
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (user, host) = authority
+        .rsplit_once('@')
+        .map_or((None, authority), |(user, host)| (Some(user), host));
+    if host.is_empty() {
+        return Err(refuse(text, "the host is missing".to_owned()));
+    }
+    let credentials = user
+        .and_then(|user| user.split_once(':'))
+        .map(|(key, secret)| (decode(key), decode(secret)));
+    if user.is_some() && credentials.is_none() {
+        return Err(refuse(
+            text,
+            "before the `@` both an access key and a secret key are needed".to_owned(),
+        ));
+    }
+    bucket(text, Some(format!("{scheme}://{host}")), credentials, path)
+}
+
+fn bucket(
+    text: &str,
+    endpoint: Option<String>,
+    credentials: Option<(String, String)>,
+    path: &str,
+) -> Result<S3Location, Error> {
+    let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
+    if bucket.is_empty() {
+        return Err(refuse(text, "the bucket is missing".to_owned()));
+    }
+    let prefix = normalise(prefix);
+    if !prefix.is_empty() && prefix.split('/').any(|part| matches!(part, "." | "..")) {
+        return Err(refuse(text, "a prefix cannot contain `.` or `..`".to_owned()));
+    }
+    Ok(S3Location {
+        endpoint,
+        bucket: bucket.to_owned(),
+        prefix,
+        credentials,
+    })
+}
+
+/// A prefix without empty parts, because a store takes `a//b` and `a/b` for different names.
+fn normalise(prefix: &str) -> String {
+    prefix
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+/// Undo percent encoding; what is not valid encoding stands for itself.
+fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let code = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
+        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            Some(byte) => (decoded.push(byte), at += 3).1,
+            None => (decoded.push(bytes[at]), at += 1).1,
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+fn refuse(text: &str, why: String) -> Error {
+    Error::new(ErrorKind::Misconfigured, "open", "", masked(text)).because(why)
+}
+
+/// `text` without what stands between `//` and `@`.
+fn masked(text: &str) -> String {
+    let Some((before, after)) = text.rsplit_once('@') else {
+        return text.to_owned();
+    };
+    match before.find("//") {
+        Some(at) => format!("{}***@{after}", &before[..at + 2]),
+        None => match before.split_once(':') {
+            Some((scheme, _)) => format!("{scheme}:***@{after}"),
+            None => text.to_owned(),
+        },
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(path) => write!(f, "{}", path.display()),
+            Self::Memory(name) => write!(f, "memory:{name}"),
+            Self::S3(s3) => write!(f, "{s3}"),
+        }
+    }
+}
+
+impl fmt::Display for S3Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.endpoint {
+            Some(endpoint) => write!(f, "s3:{endpoint}/{}", self.bucket)?,
+            None => write!(f, "s3://{}", self.bucket)?,
+        }
+        if self.prefix.is_empty() {
+            Ok(())
+        } else {
+            write!(f, "/{}", self.prefix)
+        }
+    }
+}
+
+impl fmt::Debug for S3Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Location {
+        text.parse()
+            .unwrap_or_else(|error: Error| panic!("{text}: {error}: {:?}", error.source))
+    }
+
+    fn s3(text: &str) -> (Option<String>, String, String) {
+        match parse(text) {
+            Location::S3(s3) => (s3.endpoint, s3.bucket, s3.prefix),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn paths() {
+        for (text, path) in [
+            ("/srv/backup", "/srv/backup"),
+            ("relative/path", "relative/path"),
+            ("local:/srv/backup", "/srv/backup"),
+            ("local:relative", "relative"),
+            ("file:///srv/back up", "/srv/back up"),
+            ("/srv/with:colon", "/srv/with:colon"),
+            ("local:s3:odd", "s3:odd"),
+        ] {
+            assert_eq!(parse(text), Location::Local(path.into()), "{text}");
+            assert_eq!(parse(text).to_string(), path);
+        }
+        assert_eq!(parse("memory:abc"), Location::Memory("abc".into()));
+        assert_eq!(parse("memory:abc").to_string(), "memory:abc");
+    }
+
+    #[test]
+    fn buckets() {
+        let expected = |endpoint: &str, bucket: &str, prefix: &str| {
+            (
+                (!endpoint.is_empty()).then(|| endpoint.to_owned()),
+                bucket.to_owned(),
+                prefix.to_owned(),
+            )
+        };
+        for (text, endpoint, bucket, prefix) in [
+            ("s3:https://host:9000/bucket", "https://host:9000", "bucket", ""),
+            (
+                "s3:http://127.0.0.1:9000/bucket/a/b",
+                "http://127.0.0.1:9000",
+                "bucket",
+                "a/b",
+            ),
+            (
+                "s3:s3.amazonaws.com/bucket/prefix",
+                "https://s3.amazonaws.com",
+                "bucket",
+                "prefix",
+            ),
+            ("s3:host/bucket//a///b/", "https://host", "bucket", "a/b"),
+            ("s3://bucket", "", "bucket", ""),
+            ("s3://bucket/a/b", "", "bucket", "a/b"),
+            ("s3:http://[::1]:9000/bucket", "http://[::1]:9000", "bucket", ""),
+        ] {
+            assert_eq!(s3(text), expected(endpoint, bucket, prefix), "{text}");
+        }
+        for text in [
+            "s3://bucket/a/b",
+            "s3:http://host:9000/bucket",
+            "s3:https://host/bucket/a",
+        ] {
+            assert_eq!(parse(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn keys_in_addresses_are_used_and_hidden() {
+        let location = parse("s3:https://KEY:hu%2Fsh@host/bucket");
+        let Location::S3(s3) = &location else {
+            panic!("{location:?}")
+        };
+        assert_eq!(s3.credentials, Some(("KEY".into(), "hu/sh".into())));
+        assert_eq!(s3.endpoint.as_deref(), Some("https://host"));
+        for shown in [location.to_string(), format!("{location:?}")] {
+            assert!(!shown.contains("sh@") && !shown.contains("hu"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_without_showing_secrets() {
+        for text in [
+            "",
+            "local:",
+            "s3:",
+            "s3://",
+            "s3:host",
+            "s3:host/",
+            "s3:https:///bucket",
+            "s3:ftp://u:hush@host/bucket",
+            "s3://bucket/../other",
+            "s3:https://hush@host/bucket",
+            "s3:k:hush@host",
+            "sftp:u:hush@host:/path",
+            "rest:https://u:hush@host/",
+            "b2:bucket",
+            "azure:container",
+            "gs:bucket",
+            "rclone:remote:path",
+            "swift:container",
+        ] {
+            let error = text.parse::<Location>().expect_err(text);
+            assert_eq!(error.kind, ErrorKind::Misconfigured, "{text}");
+            assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
+        }
+        let sftp = "sftp:host:/path".parse::<Location>().unwrap_err();
+        assert!(
+            sftp.source
+                .unwrap()
+                .to_string()
+                .contains("`sftp:` are not supported yet")
+        );
+    }
+}

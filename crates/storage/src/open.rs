@@ -1,0 +1,47 @@
+//! The one function that puts a store together.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use crate::bandwidth::BandwidthLimit;
+use crate::concurrency::ConcurrencyLimit;
+use crate::local::LocalStore;
+use crate::memory::MemoryStore;
+use crate::retry::{Retry, RetryStore};
+#[cfg(feature = "s3")]
+use crate::s3::S3Store;
+#[cfg(not(feature = "s3"))]
+use crate::{Error, ErrorKind};
+use crate::{Location, Options, Result, Store};
+
+/// The store at `location`, inside the wrappers that `options` ask for.
+///
+/// Nothing is read or written yet, so that a store which is not there is found by the first call.
+///
+/// The calls of the store block, and must not be made on a thread that runs asynchronous code.
+pub fn open(location: &Location, options: &Options) -> Result<Arc<dyn Store>> {
+    let backend: Arc<dyn Store> = match location {
+        Location::Local(path) => Arc::new(LocalStore::new(path)),
+        Location::Memory(name) => Arc::new(MemoryStore::named(name)),
+        #[cfg(feature = "s3")]
+        Location::S3(bucket) => Arc::new(S3Store::new(bucket, &options.s3, &Retry::new(options))?),
+        #[cfg(not(feature = "s3"))]
+        Location::S3(_) => {
+            return Err(Error::new(ErrorKind::Misconfigured, "open", "", location.to_string())
+                .because("this program was built without S3"));
+        }
+    };
+    Ok(wrap(backend, options))
+}
+
+/// `backend` inside the wrappers that `options` ask for.
+///
+/// The order matters. A try has its own limit of time (inside the backend, for each request), so retries are around
+/// that. A call keeps its turn while it waits for another try: a store in trouble is not sent more calls instead. And
+/// bytes are paid for once, however often they were sent.
+pub fn wrap(backend: Arc<dyn Store>, options: &Options) -> Arc<dyn Store> {
+    let connections = options.connections.map_or(backend.concurrency(), NonZeroUsize::get);
+    let store = RetryStore::wrap(backend, Retry::new(options));
+    let store = ConcurrencyLimit::wrap(store, connections);
+    BandwidthLimit::wrap(store, options)
+}

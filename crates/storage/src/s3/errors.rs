@@ -1,0 +1,213 @@
+//! What a caller can do about an error of OpenDAL, of the HTTP client, or of the store behind them.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Error, ErrorKind};
+
+/// A request took longer than it may.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {0:?}")]
+pub(super) struct TooSlow(pub Duration);
+
+/// The store answered `507 Insufficient Storage`.
+#[derive(Debug, thiserror::Error)]
+#[error("the store has no space left")]
+pub(super) struct NoSpace;
+
+/// Makes errors that name the store.
+#[derive(Clone, Debug)]
+pub(super) struct Tell(Arc<str>);
+
+impl Tell {
+    pub(super) fn new(location: String) -> Self {
+        Self(location.into())
+    }
+
+    pub(super) fn location(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn error(&self, kind: ErrorKind, operation: &'static str, name: &str) -> Error {
+        Error::new(kind, operation, name, self.location())
+    }
+
+    pub(super) fn opendal(&self, operation: &'static str, name: &str, source: opendal::Error) -> Error {
+        self.error(kind_of(&source), operation, name).because(describe(&source))
+    }
+
+    pub(super) fn misconfigured(&self, why: String) -> Error {
+        self.error(ErrorKind::Misconfigured, "open", "").because(why)
+    }
+}
+
+/// Sort an error. What the store itself said comes first, then what OpenDAL made of it.
+pub(super) fn kind_of(error: &opendal::Error) -> ErrorKind {
+    kind_of_chain(error)
+        .or_else(|| code_of(error).and_then(kind_of_code))
+        .unwrap_or_else(|| kind_of_opendal(error))
+}
+
+/// By the errors below: those of our transport, of the HTTP client, and of the TLS library.
+fn kind_of_chain(error: &opendal::Error) -> Option<ErrorKind> {
+    let first: &(dyn StdError + 'static) = error;
+    std::iter::successors(Some(first), |error: &&'_ (dyn StdError + 'static)| (*error).source()).find_map(|error| {
+        if error.is::<TooSlow>()
+            || error
+                .downcast_ref::<reqwest::Error>()
+                .is_some_and(reqwest::Error::is_timeout)
+        {
+            return Some(ErrorKind::TimedOut);
+        }
+        if error.is::<NoSpace>() {
+            return Some(ErrorKind::Full);
+        }
+        // A certificate that is not trusted now is not trusted in a minute either.
+        error
+            .to_string()
+            .starts_with("invalid peer certificate")
+            .then_some(ErrorKind::Misconfigured)
+    })
+}
+
+/// The code in S3's answer, such as `NoSuchBucket`.
+fn code_of(error: &opendal::Error) -> Option<&str> {
+    field(error, "code").filter(|code| !code.is_empty())
+}
+
+/// A field of S3's answer. OpenDAL keeps the answer only as a part of its message, in the form for debugging.
+fn field<'a>(error: &'a opendal::Error, name: &str) -> Option<&'a str> {
+    let fields = error.message().strip_prefix("S3Error {")?;
+    let (_, value) = fields.split_once(&format!("{name}: \""))?;
+    value.split('"').next()
+}
+
+/// What happened, in one line. OpenDAL's own text repeats the call and shows pages of headers.
+fn describe(error: &opendal::Error) -> String {
+    if let Some(code) = code_of(error) {
+        let part = |name, before, after| match field(error, name) {
+            Some(text) if !text.is_empty() => format!("{before}{text}{after}"),
+            _ => String::new(),
+        };
+        let (message, request) = (part("message", ": ", ""), part("request_id", " (request `", "`)"));
+        return format!("the store answered `{code}`{message}{request}");
+    }
+    if let Some(status) = status_of(error) {
+        return format!("the store answered with status {status}");
+    }
+    let first: &(dyn StdError + 'static) = error;
+    let causes = std::iter::successors(first.source(), |error: &&'_ (dyn StdError + 'static)| (*error).source());
+    let parts: Vec<_> = std::iter::once(error.message().to_owned())
+        .chain(causes.map(ToString::to_string))
+        .collect();
+    parts.join(": ")
+}
+
+/// The HTTP status of the answer, which is all there is after a HEAD request.
+fn status_of(error: &opendal::Error) -> Option<String> {
+    let text = error.to_string();
+    let (_, rest) = text.split_once("response: Parts { status: ")?;
+    Some(rest.chars().take_while(char::is_ascii_digit).collect())
+}
+
+fn kind_of_code(code: &str) -> Option<ErrorKind> {
+    Some(match code {
+        "NoSuchBucket" => ErrorKind::NotFound,
+        "QuotaExceeded" | "InsufficientCapacity" | "XMinioStorageFull" | "XMinioAdminBucketQuotaExceeded" => {
+            ErrorKind::Full
+        }
+        "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" => {
+            ErrorKind::PermissionDenied
+        }
+        "AuthorizationHeaderMalformed" | "PermanentRedirect" | "InvalidBucketName" | "InvalidRegionName" => {
+            ErrorKind::Misconfigured
+        }
+        "InvalidRange" => ErrorKind::Truncated,
+        _ => return None,
+    })
+}
+
+fn kind_of_opendal(error: &opendal::Error) -> ErrorKind {
+    match error.kind() {
+        opendal::ErrorKind::NotFound => ErrorKind::NotFound,
+        opendal::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
+        opendal::ErrorKind::ConfigInvalid => ErrorKind::Misconfigured,
+        opendal::ErrorKind::RangeNotSatisfied => ErrorKind::Truncated,
+        opendal::ErrorKind::RateLimited => ErrorKind::Unavailable,
+        // The answer was whole, but shorter than the range: OpenDAL's check has no kind of its own.
+        opendal::ErrorKind::Unexpected if error.message() == "reader got too little data" => ErrorKind::Truncated,
+        _ if error.is_temporary() => ErrorKind::Unavailable,
+        // No keys were found anywhere.
+        _ if error.message() == "signing http request" => ErrorKind::PermissionDenied,
+        _ => ErrorKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opendal::ErrorKind as Kind;
+
+    fn error(kind: Kind, message: &str) -> opendal::Error {
+        opendal::Error::new(kind, message)
+    }
+
+    #[test]
+    fn the_code_of_the_store_comes_first() {
+        let bucket = error(
+            Kind::ConfigInvalid,
+            r#"S3Error { code: "NoSuchBucket", message: "no", resource: "", request_id: "" }"#,
+        );
+        assert_eq!(code_of(&bucket), Some("NoSuchBucket"));
+        assert_eq!(kind_of(&bucket), ErrorKind::NotFound);
+        let token = error(Kind::Unexpected, r#"S3Error { code: "ExpiredToken", message: "" }"#);
+        assert_eq!(kind_of(&token), ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn failures_are_described_in_one_line() {
+        let message =
+            r#"S3Error { code: "NoSuchBucket", message: "There is none.", resource: "/b", request_id: "4711" }"#;
+        let answered = "the store answered `NoSuchBucket`: There is none. (request `4711`)";
+        assert_eq!(describe(&error(Kind::NotFound, message)), answered);
+        let short = r#"S3Error { code: "NoSuchKey", message: "", resource: "", request_id: "" }"#;
+        assert_eq!(
+            describe(&error(Kind::NotFound, short)),
+            "the store answered `NoSuchKey`"
+        );
+        let head =
+            error(Kind::PermissionDenied, "").with_context("response", "Parts { status: 403, version: HTTP/1.1 }");
+        assert_eq!(describe(&head), "the store answered with status 403");
+        let slow = error(Kind::Unexpected, "the store is too slow").set_source(TooSlow(Duration::from_secs(1)));
+        assert_eq!(describe(&slow), "the store is too slow: no answer within 1s");
+    }
+
+    #[test]
+    fn causes_are_found_below() {
+        let slow = error(Kind::Unexpected, "send")
+            .set_temporary()
+            .set_source(TooSlow(Duration::from_secs(1)));
+        assert_eq!(kind_of(&slow), ErrorKind::TimedOut);
+        let full = error(Kind::Unexpected, "send").set_source(NoSpace);
+        assert_eq!(kind_of(&full), ErrorKind::Full);
+    }
+
+    #[test]
+    fn kinds_of_the_library_are_sorted() {
+        for (kind, expected) in [
+            (Kind::NotFound, ErrorKind::NotFound),
+            (Kind::PermissionDenied, ErrorKind::PermissionDenied),
+            (Kind::ConfigInvalid, ErrorKind::Misconfigured),
+            (Kind::RangeNotSatisfied, ErrorKind::Truncated),
+            (Kind::RateLimited, ErrorKind::Unavailable),
+            (Kind::Unexpected, ErrorKind::Other),
+        ] {
+            assert_eq!(kind_of(&error(kind, "")), expected);
+        }
+        assert_eq!(
+            kind_of(&error(Kind::Unexpected, "").set_temporary()),
+            ErrorKind::Unavailable
+        );
+    }
+}

@@ -1,0 +1,182 @@
+//! The HTTP client of one store, and its patience.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::Stream;
+use http::{Request, Response, StatusCode};
+use opendal::{Buffer, Error, ErrorKind, HttpBody, HttpTransport, Result};
+use opendal_http_transport_reqwest::ReqwestTransport;
+use reqwest::{Certificate, Client};
+use tokio::time::Sleep;
+
+use super::errors::{NoSpace, TooSlow};
+use crate::s3_options::S3Options;
+
+/// A client for one store; the error is the reason why there can be none.
+///
+/// HTTP/1.1 only: with HTTP/2 all parts of all uploads would share one TCP connection.
+pub(super) fn client(options: &S3Options) -> std::result::Result<Client, String> {
+    let builder = Client::builder()
+        .http1_only()
+        .user_agent(concat!("mainstay/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(options.connect_timeout)
+        .pool_idle_timeout(Duration::from_secs(50))
+        .tcp_nodelay(true)
+        .tcp_keepalive(Duration::from_secs(30))
+        .tls_certs_merge(certificates(options)?);
+    builder
+        .build()
+        .map_err(|error| format!("the HTTP client cannot be set up: {}", chain(&error)))
+}
+
+fn certificates(options: &S3Options) -> std::result::Result<Vec<Certificate>, String> {
+    let Some(path) = &options.ca_file else {
+        return Ok(Vec::new());
+    };
+    let pem = std::fs::read(path)
+        .map_err(|error| format!("certificates cannot be read from `{}`: {error}", path.display()))?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(found) if found.is_empty() => Err(format!("no certificate in `{}`", path.display())),
+        Ok(found) => Ok(found),
+        Err(error) => Err(format!(
+            "certificates in `{}` are not valid: {}",
+            path.display(),
+            chain(&error)
+        )),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+/// Sends requests, and gives up on those that take too long. OpenDAL by itself would wait for ever.
+pub(super) struct Transport {
+    inner: ReqwestTransport,
+    timeout: Duration,
+    slowest_bytes_per_second: u64,
+}
+
+impl Transport {
+    pub(super) fn new(client: Client, options: &S3Options) -> Self {
+        let inner = ReqwestTransport::new(client);
+        Self {
+            inner,
+            timeout: options.timeout,
+            slowest_bytes_per_second: options.slowest_bytes_per_second,
+        }
+    }
+
+    /// The longest time for a transfer of `bytes`.
+    fn patience(&self, bytes: u64) -> Duration {
+        self.timeout + Duration::from_secs_f64(bytes as f64 / self.slowest_bytes_per_second as f64)
+    }
+
+    async fn send(&self, request: Request<Buffer>) -> Result<Response<HttpBody>> {
+        let patience = self.patience(request.body().len() as u64);
+        match tokio::time::timeout(patience, self.inner.fetch(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(too_slow(patience)),
+        }
+    }
+}
+
+impl HttpTransport for Transport {
+    async fn fetch(&self, request: Request<Buffer>) -> Result<Response<HttpBody>> {
+        let answer = self.send(request).await?;
+        refuse(answer.status())?;
+        let patience = self.patience(opendal::raw::parse_content_length(answer.headers())?.unwrap_or(0));
+        Ok(answer.map(|body| body.map_inner(|inner| Box::new(Patient::new(inner, patience)))))
+    }
+}
+
+fn too_slow(patience: Duration) -> Error {
+    Error::new(ErrorKind::Unexpected, "the store is too slow")
+        .set_temporary()
+        .set_source(TooSlow(patience))
+}
+
+/// The two answers which OpenDAL would pass on in a form that cannot be told from others.
+fn refuse(status: StatusCode) -> Result<()> {
+    match status {
+        StatusCode::RANGE_NOT_SATISFIABLE => Err(Error::new(
+            ErrorKind::RangeNotSatisfied,
+            "the object ends before the range",
+        )),
+        StatusCode::INSUFFICIENT_STORAGE => {
+            Err(Error::new(ErrorKind::Unexpected, "the store is full").set_source(NoSpace))
+        }
+        _ => Ok(()),
+    }
+}
+
+type Content = Box<dyn Stream<Item = Result<Buffer>> + Send + Sync + Unpin>;
+
+/// The content of an answer, as long as it arrives in time.
+struct Patient {
+    inner: Content,
+    patience: Duration,
+    end: Pin<Box<Sleep>>,
+}
+
+impl Patient {
+    fn new(inner: Content, patience: Duration) -> Self {
+        Self {
+            inner,
+            patience,
+            end: Box::pin(tokio::time::sleep(patience)),
+        }
+    }
+}
+
+impl Stream for Patient {
+    type Item = Result<Buffer>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Poll::Ready(next) = Pin::new(&mut self.inner).poll_next(cx) {
+            return Poll::Ready(next);
+        }
+        match self.end.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Some(Err(too_slow(self.patience)))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_grows_with_size() {
+        let options = S3Options {
+            timeout: Duration::from_secs(10),
+            slowest_bytes_per_second: 1024,
+            ..S3Options::default()
+        };
+        let transport = Transport::new(client(&options).unwrap(), &options);
+        assert_eq!(transport.patience(0), Duration::from_secs(10));
+        assert_eq!(transport.patience(1024 * 1024), Duration::from_secs(10 + 1024));
+    }
+
+    #[test]
+    fn a_certificate_file_without_certificates_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.pem");
+        let options = S3Options {
+            ca_file: Some(path.clone()),
+            ..S3Options::default()
+        };
+        assert!(client(&options).unwrap_err().contains("cannot be read"));
+        std::fs::write(&path, "nothing here").unwrap();
+        assert!(client(&options).unwrap_err().contains("no certificate"));
+        std::fs::write(&path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+        assert!(client(&options).is_err());
+    }
+}

@@ -1,0 +1,122 @@
+//! The contract of a store, run against every backend, bare and inside its wrappers.
+//!
+//! | tests | what they show |
+//! |---|---|
+//! | `memory_*`, `local_*`, `heavy_s3_store` | the contract holds |
+//! | `heavy_s3_with_*` | retries hide faults of the network from the contract |
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use storage::{LocalStore, MemoryStore, Options, Store, open, wrap};
+use testkit::conformance::check_store;
+use testkit::s3_server::{HttpCall, HttpFault, S3Server};
+
+/// Options that use every wrapper, with limits that do not slow the test down.
+fn all_wrappers() -> Options {
+    Options {
+        connections: NonZeroUsize::new(4),
+        upload_bytes_per_second: NonZeroU64::new(1 << 40),
+        download_bytes_per_second: NonZeroU64::new(1 << 40),
+        ..Options::default()
+    }
+}
+
+#[test]
+fn memory_store() {
+    check_store(|| Arc::new(MemoryStore::new()));
+}
+
+#[test]
+fn memory_store_in_wrappers() {
+    check_store(|| wrap(Arc::new(MemoryStore::new()), &all_wrappers()));
+}
+
+/// Runs the contract in fresh directories; `make` builds the store in one.
+fn check_in_directories(make: impl Fn(&Path) -> Arc<dyn Store>) {
+    let directory = tempfile::tempdir().unwrap();
+    let number = AtomicUsize::new(0);
+    check_store(|| {
+        make(
+            &directory
+                .path()
+                .join(format!("stores/{}", number.fetch_add(1, Ordering::SeqCst))),
+        )
+    });
+}
+
+#[test]
+fn local_store() {
+    check_in_directories(|root| Arc::new(LocalStore::new(root)));
+}
+
+#[test]
+fn local_store_in_wrappers() {
+    check_in_directories(|root| open(&root.to_str().unwrap().parse().unwrap(), &all_wrappers()).unwrap());
+}
+
+/// Runs the contract against `server`, each part of it under a prefix of its own.
+fn check_server(server: &S3Server, options: &Options) {
+    let number = AtomicUsize::new(0);
+    check_store(|| {
+        let prefix = format!("some/prefix-{}", number.fetch_add(1, Ordering::SeqCst));
+        open(&server.location(&prefix), options).unwrap()
+    });
+}
+
+#[test]
+fn heavy_s3_store() {
+    let server = S3Server::start();
+    check_server(&server, &server.options());
+    assert_eq!(server.unfinished_uploads(), 0);
+}
+
+/// Runs the contract against a server with `faults`, with quick retries; returns how many there were.
+fn retries_with(faults: impl Fn(&HttpCall) -> HttpFault + Send + Sync + 'static) -> usize {
+    let server = S3Server::start_with(faults);
+    let retries = Arc::new(AtomicUsize::new(0));
+    let counter = retries.clone();
+    let mut options = server.options();
+    options.retry.tries = 20;
+    options.sleep = Some(Arc::new(|_| ()));
+    options.on_retry = Some(Arc::new(move |_, _, _| {
+        counter.fetch_add(1, Ordering::SeqCst);
+    }));
+    check_server(&server, &options);
+    retries.load(Ordering::SeqCst)
+}
+
+#[test]
+fn heavy_s3_with_internal_errors_and_slow_down() {
+    let retries = retries_with(|call| match call.number % 14 {
+        0 => HttpFault::Status(500),
+        7 => HttpFault::Status(503),
+        _ => HttpFault::None,
+    });
+    assert!(retries > 300, "only {retries} retries");
+}
+
+#[test]
+fn heavy_s3_with_broken_connections() {
+    let retries = retries_with(|call| {
+        if call.number.is_multiple_of(11) {
+            HttpFault::Reset
+        } else {
+            HttpFault::None
+        }
+    });
+    assert!(retries > 100, "only {retries} retries");
+}
+
+#[test]
+fn heavy_s3_with_lost_and_slow_answers() {
+    let retries = retries_with(|call| match call.number % 20 {
+        0 => HttpFault::LoseAnswer,
+        10 => HttpFault::Slow(Duration::from_millis(5)),
+        _ => HttpFault::None,
+    });
+    assert!(retries > 100, "only {retries} retries");
+}

@@ -1,0 +1,8 @@
+//! Shared test helpers: a store's contract, fault injection, recording, test servers.
+
+pub mod conformance;
+pub mod faults;
+pub mod recording;
+pub mod s3_server;
+pub mod scale;
+pub mod tree;

@@ -1,0 +1,124 @@
+//! Installs what is missing: the system's packages for the tests, and the Cargo subcommands.
+
+use crate::Done;
+use crate::sh::{Sh, env, has};
+use anyhow::{Result, bail};
+
+/// A program, and the Debian package that brings it.
+type Package = (&'static str, &'static str);
+
+/// What the tests call: the other programs that must agree with ours, and tools to look at what was restored.
+const FOR_TESTS: &[Package] = &[
+    ("restic", "restic"),
+    ("getfattr", "attr"),
+    ("setfacl", "acl"),
+    ("strace", "strace"),
+    ("python3", "python3"),
+    ("git", "git"),
+    ("cc", "gcc"),
+];
+const FOR_FUZZ: &[Package] = &[("c++", "g++")];
+const FOR_PEERS: &[Package] = &[("restic", "restic"), ("borg", "borgbackup"), ("python3", "python3")];
+const FOR_INSTRUCTIONS: &[Package] = &[("valgrind", "valgrind")];
+
+/// A Cargo subcommand, pinned so that a new release cannot fail a build that passed yesterday.
+struct Tool {
+    program: &'static str,
+    version: &'static str,
+    options: &'static [&'static str],
+}
+
+const NEXTEST: Tool = Tool {
+    program: "cargo-nextest",
+    version: "0.9.151",
+    options: &["--no-default-features", "--features", "default-no-update"],
+};
+const DENY: Tool = Tool {
+    program: "cargo-deny",
+    version: "0.20.2",
+    options: &[],
+};
+const FUZZ: Tool = Tool {
+    program: "cargo-fuzz",
+    version: "0.13.2",
+    options: &[],
+};
+
+pub fn run() -> Done {
+    for_tests()?;
+    cargo_tool(&DENY)?;
+    eprintln!("everything that the tests and checks need is installed");
+    Ok(None)
+}
+
+pub fn for_tests() -> Result<()> {
+    packages(FOR_TESTS)?;
+    cargo_tool(&NEXTEST)
+}
+
+pub fn for_deny() -> Result<()> {
+    cargo_tool(&DENY)
+}
+
+pub fn for_fuzz() -> Result<()> {
+    packages(FOR_FUZZ)?;
+    cargo_tool(&FUZZ)
+}
+
+pub fn for_peers() -> Result<()> {
+    packages(FOR_PEERS)
+}
+
+pub fn for_instructions() -> Result<()> {
+    packages(FOR_INSTRUCTIONS)
+}
+
+fn packages(wanted: &[Package]) -> Result<()> {
+    let missing: Vec<&Package> = wanted.iter().filter(|(program, _)| !has(program)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let programs = join(missing.iter().map(|(program, _)| *program));
+    let names = join(missing.iter().map(|(_, package)| *package));
+    if !has("apt-get") {
+        bail!(
+            "missing: {programs}\nhint: only Debian and Ubuntu are set up automatically; install these programs with \
+             this system's package manager (Debian calls the packages: {names})"
+        );
+    }
+    apt().args(["update", "--quiet"]).run()?;
+    apt()
+        .args(["install", "--yes", "--quiet", "--no-install-recommends"])
+        .args(missing.iter().map(|(_, package)| package))
+        .run()
+}
+
+/// `apt-get` that never asks, as root.
+fn apt() -> Sh {
+    let quiet = "DEBIAN_FRONTEND=noninteractive";
+    let root =
+        env("USER").as_deref() == Some("root") || Sh::new("id").arg("-u").stdout().is_ok_and(|id| id.trim() == "0");
+    if root {
+        Sh::new("env").args([quiet, "apt-get"])
+    } else {
+        Sh::new("sudo").args(["-n", "env", quiet, "apt-get"])
+    }
+}
+
+/// Builds a missing Cargo subcommand, not optimised: that halves the minutes of building, and the tools run for seconds.
+fn cargo_tool(tool: &Tool) -> Result<()> {
+    if has(tool.program) {
+        return Ok(());
+    }
+    Sh::cargo()
+        .args(["install", "--locked", &format!("{}@{}", tool.program, tool.version)])
+        .args(tool.options)
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+        .run()
+}
+
+fn join<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.collect::<Vec<_>>().join(", ")
+}
