@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 type Step = fn() -> Done;
 
-/// Lint comes before test, and uses the same profile: what it compiles for the build's own use is not compiled again.
+/// Lint comes before test, and uses the same profile: what it compiles for the build's own use is not compiled again. Test comes
+/// last, so that the names of failed tests stand at the end of the log.
 const STEPS: &[(&str, Step)] = &[
     ("lint", lint::run),
     ("deny", deny::run),
-    ("test", || test::run(&test::Args::all())),
     ("docs", || docs::run(&docs::Args::all())),
     ("fuzz", || {
         fuzz::run(&fuzz::Args {
@@ -18,6 +18,7 @@ const STEPS: &[(&str, Step)] = &[
             targets: Vec::new(),
         })
     }),
+    ("test", || test::run(&test::Args::all())),
 ];
 
 pub fn run() -> Done {

@@ -9,3 +9,4 @@ pub mod config;
 pub mod exec;
 pub mod exit;
 pub mod interrupt;
+pub mod memory;

@@ -1,9 +1,10 @@
 //! The `mainstay` program: parses, runs, and turns errors into exit codes.
 
-use mainstay::{cli, config::env::Environment, exit, interrupt};
+use mainstay::{cli, config::env::Environment, exit, interrupt, memory};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    memory::hand_back_large_buffers();
     let (globals, command) = match cli::parse() {
         Ok(parsed) => parsed,
         Err(error) => return ExitCode::from(cli::usage_error(&error).code()),

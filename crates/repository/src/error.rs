@@ -27,7 +27,7 @@ pub enum Error {
         location: String,
     },
     /// No key of the repository opens with this password.
-    #[error("none of the {keys} keys of the repository opens with this password")]
+    #[error("no key of the repository opens with this password ({keys} tried)")]
     WrongPassword {
         /// Keys that were tried.
         keys: usize,

@@ -11,8 +11,10 @@ pub mod local;
 mod monitor;
 pub mod restic;
 pub mod retention;
+mod size;
 
 pub use error::{Error, Result};
-pub use filter::{Filter, FilterBuilder, Marker, parse_size};
+pub use filter::{Filter, FilterBuilder, Marker};
 pub use id::{Id, InvalidId};
 pub use monitor::{Cancel, Counters, Event, Monitor, Recorder};
+pub use size::{UnknownSize, parse_size, parse_size_in};

@@ -11,10 +11,12 @@ pub struct Counters {
     pub files: AtomicU64,
     /// Bytes of content finished.
     pub bytes: AtomicU64,
-    /// Files expected; grows while the work is still being counted.
+    /// Files expected.
     pub total_files: AtomicU64,
-    /// Bytes expected; grows while the work is still being counted.
+    /// Bytes expected.
     pub total_bytes: AtomicU64,
+    /// What is expected is still being counted: the totals say nothing yet.
+    pub counting: AtomicBool,
     /// Bytes sent to the store.
     pub stored_bytes: AtomicU64,
     /// Problems met so far.
@@ -69,6 +71,11 @@ pub trait Monitor: Send + Sync {
 
     /// Whether [`Event::Entry`] is to be sent for every file.
     fn wants_entries(&self) -> bool {
+        false
+    }
+
+    /// Whether totals are worth the time of counting them ahead.
+    fn wants_totals(&self) -> bool {
         false
     }
 

@@ -46,7 +46,7 @@ pub struct GlobalArgs {
     /// Print results, warnings and errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Print each file; twice for more
+    /// Print each file that is new, changed or restored; twice for unchanged files as well
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Upload at most this much per second: a number of KiB, or a size such as 2M

@@ -117,7 +117,8 @@ pub fn own_names() -> Vec<OsString> {
 pub fn help() -> String {
     let width = ALL.iter().map(|variable| variable.name.len()).max().unwrap_or_default();
     ALL.iter().fold(
-        "Environment variables (an option goes before its variable):\n".to_owned(),
+        "Environment variables (an option goes before its variable; a password may be given in one way only):\n"
+            .to_owned(),
         |mut text, variable| {
             let _ = writeln!(text, "  {:width$}  {}", variable.name, variable.purpose);
             text

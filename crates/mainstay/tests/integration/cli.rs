@@ -111,6 +111,33 @@ fn what_was_backed_up_is_listed_and_restored() {
 }
 
 #[test]
+fn verbose_backups_list_what_changed() {
+    let scene = Scene::with_snapshot();
+    fs::write(scene.path("source/b.txt"), "other content of b\n").unwrap();
+    std::os::unix::fs::symlink("b.txt", scene.path("source/link")).unwrap();
+    let listed = |options: &[&str]| {
+        let output = scene.ok(&[&["backup", "source", "--dry-run"], options].concat());
+        let mut lines: Vec<String> = output
+            .lines()
+            .filter(|line| line.contains("source/"))
+            .map(|line| line.replace("[dir]/source", ""))
+            .collect();
+        lines.sort();
+        lines.join("\n")
+    };
+    assert_snapshot!(listed(&["-v"]), @r"
+    changed    /b.txt  (19 B)
+    new        /link  (0 B)
+    ");
+    assert_snapshot!(listed(&["-vv"]), @r"
+    changed    /b.txt  (19 B)
+    new        /link  (0 B)
+    unchanged  /folder/a.txt  (13 B)
+    ");
+    assert_eq!(listed(&[]), "");
+}
+
+#[test]
 fn a_source_that_is_gone_stores_no_snapshot() {
     let scene = Scene::with_repository();
     assert_snapshot!(scene.run(&["backup", "source", "gone"]), @r"

@@ -3,6 +3,7 @@
 use crate::engine::*;
 use crate::peer::*;
 use crate::scene::Scene;
+use repository::restic::copy::{CopyOptions, copy};
 use repository::restic::object::ObjectKind;
 use repository::restic::pack::BlobKind;
 use repository::restic::repair;
@@ -32,7 +33,7 @@ const FAULTS: [Fault; 4] = [
 struct History {
     directory: TempDir,
     memory: MemoryStore,
-    objects: Vec<(String, bytes::Bytes)>,
+    objects: Objects,
     /// Opened without faults and without a cache: sees the store as it is.
     sober: Repository,
 }
@@ -53,14 +54,7 @@ impl History {
                 backup(&history.sober, &history.source(), &format!("v{version}")).unwrap();
             }
         }
-        let read = |name: &str| history.memory.read(name).unwrap();
-        history.objects = history
-            .memory
-            .list("")
-            .unwrap()
-            .iter()
-            .map(|one| (one.name.clone(), read(&one.name)))
-            .collect();
+        history.objects = stored(&history.memory);
         history
     }
 
@@ -85,23 +79,7 @@ impl History {
     }
 
     fn reset(&self) {
-        self.memory
-            .list("")
-            .unwrap()
-            .iter()
-            .for_each(|object| self.memory.delete(&object.name).unwrap());
-        self.objects
-            .iter()
-            .for_each(|(name, content)| self.memory.write(name, content.clone()).unwrap());
-    }
-
-    /// Those of a dead process would be taken over, but the process of the test lives.
-    fn remove_locks(&self) {
-        self.memory
-            .list("locks")
-            .unwrap()
-            .iter()
-            .for_each(|lock| self.memory.delete(&lock.name).unwrap());
+        put_back(&self.memory, &self.objects);
     }
 
     /// Every snapshot listed restores, those of `tags` are listed, and nothing is damaged.
@@ -123,6 +101,34 @@ impl History {
             .map(|(id, _)| id)
             .collect()
     }
+}
+
+type Objects = Vec<(String, bytes::Bytes)>;
+
+fn stored(memory: &MemoryStore) -> Objects {
+    let read = |name: String| (name.clone(), memory.read(&name).unwrap());
+    memory.list("").unwrap().into_iter().map(|one| read(one.name)).collect()
+}
+
+/// Leave exactly these objects.
+fn put_back(memory: &MemoryStore, objects: &Objects) {
+    delete_below(memory, "");
+    objects
+        .iter()
+        .for_each(|(name, content)| memory.write(name, content.clone()).unwrap());
+}
+
+/// Those of a dead process would be taken over, but the process of the test lives.
+fn remove_locks(memory: &MemoryStore) {
+    delete_below(memory, "locks");
+}
+
+fn delete_below(memory: &MemoryStore, prefix: &str) {
+    memory
+        .list(prefix)
+        .unwrap()
+        .iter()
+        .for_each(|one| memory.delete(&one.name).unwrap());
 }
 
 /// Run `work` with each fault at each of its calls. Afterwards everything listed is whole, and `work` succeeds when it is run again.
@@ -147,7 +153,7 @@ fn fail_everywhere(
             reached |= faulty.calls() >= call;
             failures += u32::from(result.is_err());
             faulty.heal();
-            history.remove_locks();
+            remove_locks(&history.memory);
             history.verify(kept);
             work(&history, &repository).unwrap_or_else(|error| panic!("again after {fault:?} at call {call}: {error}"));
             history.verify(kept);
@@ -206,6 +212,61 @@ fn heavy_repair_of_the_index_can_fail_at_every_call() {
     fail_everywhere(None, |_| {}, work, &["v1", "v2", "v3"]);
 }
 
+/// The destination fails at every call; whatever it lists then is whole, and copying again completes it.
+#[test]
+fn heavy_a_copy_can_fail_at_every_call() {
+    let history = History::new();
+    let memory = MemoryStore::new();
+    let sober = init(Arc::new(memory.clone()));
+    let key = stored(&memory);
+    let faulty = FaultyStore::new(Arc::new(memory.clone()));
+    let destination = open(Arc::new(faulty.clone()), None);
+    let copy_all = || {
+        let (cancel, monitor) = (Cancel::default(), Recorder::default());
+        let options = CopyOptions { packs: small_packs() };
+        let lock = shared(&destination)?;
+        let report = copy(
+            &history.sober,
+            &destination,
+            &snapshots(&history.sober),
+            &options,
+            &cancel,
+            &monitor,
+        );
+        drop(lock);
+        report
+    };
+    let verify = |count: Option<usize>| {
+        let listed = snapshots(&sober);
+        for one in &listed {
+            assert_restores(&sober, one, &history.source(), &history.copy_of(&one.1.tags()[0]));
+        }
+        assert!(count.is_none_or(|count| count == listed.len()), "{listed:?}");
+        assert_healthy(&sober);
+    };
+    let mut failures = 0;
+    for call in 1.. {
+        let mut reached = false;
+        for fault in FAULTS {
+            put_back(&memory, &key);
+            faulty.heal();
+            faulty.at_call(call, fault);
+            let result = copy_all();
+            reached |= faulty.calls() >= call;
+            failures += u32::from(result.is_err());
+            faulty.heal();
+            remove_locks(&memory);
+            verify(None);
+            copy_all().unwrap_or_else(|error| panic!("again after {fault:?} at call {call}: {error}"));
+            verify(Some(3));
+        }
+        if !reached {
+            break;
+        }
+    }
+    assert!(failures > 20, "{failures}");
+}
+
 /// A store that claims success: what it did not keep is found missing by name.
 #[test]
 fn check_names_what_a_lying_store_did_not_keep() {
@@ -260,7 +321,7 @@ fn a_store_that_deletes_nothing_is_harmless() {
     history.verify(&["v1", "v2", "v3"]);
 }
 
-/// A half-written pack that the store calls stored is found without reading data.
+/// A pack of which the store kept half, and called it stored, is found by its size: no data is read.
 #[test]
 fn check_names_what_a_store_kept_half_of() {
     let history = History::new();
@@ -272,7 +333,7 @@ fn check_names_what_a_store_kept_half_of() {
         Fault::Truncate,
     );
     backup(&repository, &history.source(), "v4").unwrap();
-    let report = check_all(&history.sober);
+    let report = check_structure(&history.sober);
     assert!(
         report.problems.iter().any(|problem| problem.object == "pack"),
         "{:?}",

@@ -34,14 +34,19 @@ pub fn open(store: Arc<dyn Store>, cache: Option<&Path>) -> Repository {
     Repository::open(store, PASSWORD, &options).unwrap()
 }
 
+/// So small that there are several.
+pub fn small_packs() -> PackOptions {
+    PackOptions {
+        pack_size: 50_000,
+        ..PackOptions::default()
+    }
+}
+
 /// Back a directory up, into packs so small that there are several.
 pub fn backup(repository: &Repository, source: &Path, tag: &str) -> Result<Report> {
     let options = BackupOptions {
         tags: vec![tag.to_owned()],
-        pack: PackOptions {
-            pack_size: 50_000,
-            ..PackOptions::default()
-        },
+        pack: small_packs(),
         ..BackupOptions::default()
     };
     backup_with(repository, source, &options)
@@ -102,9 +107,16 @@ pub fn assert_restores(repository: &Repository, one: &(Id, Snapshot), source: &P
 
 /// Read and verify everything.
 pub fn check_all(repository: &Repository) -> CheckReport {
-    let options = CheckOptions {
-        read_data: Some(ReadSubset::All),
-    };
+    check_with(repository, Some(ReadSubset::All))
+}
+
+/// Verify what can be verified without reading data.
+pub fn check_structure(repository: &Repository) -> CheckReport {
+    check_with(repository, None)
+}
+
+fn check_with(repository: &Repository, read_data: Option<ReadSubset>) -> CheckReport {
+    let options = CheckOptions { read_data };
     check(repository, &options, &Cancel::default(), &Recorder::default()).unwrap()
 }
 
@@ -117,12 +129,16 @@ pub fn assert_healthy(repository: &Repository) -> CheckReport {
 
 /// The lock that whoever removes something holds.
 pub fn exclusive(repository: &Repository) -> Result<Lock> {
-    Lock::acquire(
-        repository,
-        LockKind::Exclusive,
-        &LockOptions::default(),
-        &Recorder::default(),
-    )
+    lock(repository, LockKind::Exclusive)
+}
+
+/// The lock that whoever adds something holds.
+pub fn shared(repository: &Repository) -> Result<Lock> {
+    lock(repository, LockKind::Shared)
+}
+
+fn lock(repository: &Repository, kind: LockKind) -> Result<Lock> {
+    Lock::acquire(repository, kind, &LockOptions::default(), &Recorder::default())
 }
 
 /// Remove these snapshots, whatever is left.

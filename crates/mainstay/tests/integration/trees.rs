@@ -153,6 +153,20 @@ fn close(path: &Path) {
 }
 
 #[test]
+fn a_source_of_which_nothing_can_be_read_stores_no_snapshot() {
+    let scene = nobody_s_scene();
+    fs::write(scene.path("source/secret"), "for root").unwrap();
+    close(&scene.path("source/secret"));
+    let ended = as_nobody(&scene, &["backup", &scene.path("source/secret").to_string_lossy()]);
+    assert_eq!(ended.code, 1, "{ended}");
+    assert!(
+        ended.stderr.contains("source/secret`: Permission denied") && ended.stderr.contains("nothing could be read"),
+        "{ended}"
+    );
+    assert!(scene.objects("snapshots").is_empty());
+}
+
+#[test]
 fn what_cannot_be_read_is_listed_and_the_rest_is_stored() {
     let scene = nobody_s_scene();
     fs::write(scene.path("source/folder/secret"), "for root").unwrap();

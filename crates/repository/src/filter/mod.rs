@@ -6,14 +6,12 @@ mod builder;
 mod glob;
 mod marker;
 mod pattern;
-mod size;
 
 #[cfg(test)]
 mod restic_test;
 
 pub use builder::FilterBuilder;
 pub use marker::Marker;
-pub use size::parse_size;
 
 use pattern::{Components, PatternList};
 use regex::bytes::RegexSet;

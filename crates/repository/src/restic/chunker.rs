@@ -30,7 +30,8 @@ impl Chunker {
 
     /// Length of the blob that `content` begins with.
     ///
-    /// `content` has to be at least [`MAX_SIZE`] long, or else reach to the end of the file.
+    /// If that is all of `content`, and `content` is shorter than [`MAX_SIZE`] and does not reach to the end of the file, the cut may
+    /// lie further on.
     pub fn cut(&self, content: &[u8]) -> usize {
         if content.len() <= MIN_SIZE {
             return content.len();

@@ -5,6 +5,7 @@ use super::pack::{BlobKind, PackedBlob};
 use crate::{Error, Id, Result};
 use std::sync::atomic::{AtomicI32, Ordering};
 use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::CParameter;
 
 /// How much effort goes into compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -13,7 +14,7 @@ pub enum Compression {
     Off,
     /// The quickest level.
     Fast,
-    /// Between 1 and 6, whichever keeps both the processor and the store busy.
+    /// Between 2 and 6, whichever keeps both the processor and the store busy.
     #[default]
     Auto,
     /// The highest level that is still reasonable.
@@ -51,7 +52,8 @@ pub struct Level {
     current: AtomicI32,
 }
 
-const AUTO_LEVELS: std::ops::RangeInclusive<i32> = 1..=6;
+/// Level 1 would store 4 to 8 % more and save a tenth of the time.
+const AUTO_LEVELS: std::ops::RangeInclusive<i32> = 2..=6;
 
 impl Level {
     /// Where `compression` starts.
@@ -92,7 +94,6 @@ pub struct Sealer<'a> {
     compressor_level: i32,
     decompressor: Decompressor<'static>,
     compressed: Vec<u8>,
-    opened: Vec<u8>,
     check: Vec<u8>,
 }
 
@@ -102,19 +103,19 @@ const WORTH_COMPRESSING: usize = 64;
 const WORTH_PROBING: usize = 64 << 10;
 /// Bytes of each probe.
 const PROBE: usize = 4 << 10;
+/// There are three probes, and one more for as many bytes each: content may be of several kinds.
+const PROBE_INTERVAL: usize = 128 << 10;
 
 impl<'a> Sealer<'a> {
     /// With fresh contexts.
     pub fn new(key: &'a Key, level: &'a Level) -> Result<Self> {
-        let compressor_level = level.get().unwrap_or(1);
         Ok(Self {
             key,
             level,
-            compressor: Compressor::new(compressor_level).map_err(zstd_error)?,
-            compressor_level,
+            compressor: Compressor::new(1).map_err(zstd_error)?,
+            compressor_level: 1,
             decompressor: Decompressor::new().map_err(zstd_error)?,
             compressed: Vec::new(),
-            opened: Vec::new(),
             check: Vec::new(),
         })
     }
@@ -140,7 +141,7 @@ impl<'a> Sealer<'a> {
         if plain.len() < WORTH_COMPRESSING || (kind == BlobKind::Data && self.is_incompressible(plain)?) {
             return Ok(false);
         }
-        self.set_level(if kind == BlobKind::Tree { level.max(3) } else { level })?;
+        self.set_level(if kind == BlobKind::Tree { level.max(2) } else { level })?;
         self.compressed.clear();
         self.compressed.reserve(zstd::zstd_safe::compress_bound(plain.len()));
         self.compressor
@@ -149,13 +150,14 @@ impl<'a> Sealer<'a> {
         Ok(self.compressed.len() < plain.len())
     }
 
-    /// Three samples at the quickest level: if none gets smaller, the whole will not either.
+    /// Samples at the quickest level: if none gets smaller, the whole will not either.
     fn is_incompressible(&mut self, plain: &[u8]) -> Result<bool> {
         if plain.len() < WORTH_PROBING {
             return Ok(false);
         }
         self.set_level(1)?;
-        for at in [plain.len() / 8, plain.len() / 2, plain.len() - PROBE] {
+        let probes = 3 + plain.len() / PROBE_INTERVAL;
+        for at in (0..probes).map(|n| (plain.len() - PROBE) * n / (probes - 1)) {
             self.compressed.clear();
             self.compressed.reserve(zstd::zstd_safe::compress_bound(PROBE));
             let length = self
@@ -172,6 +174,11 @@ impl<'a> Sealer<'a> {
     fn set_level(&mut self, level: i32) -> Result<()> {
         if self.compressor_level != level {
             self.compressor.set_compression_level(level).map_err(zstd_error)?;
+            // At level 2, matches from 7 bytes instead of 6 on: a tenth of the time less, to compress and to decompress, for 1 % more.
+            let shortest_match = if level == 2 { 7 } else { 0 };
+            self.compressor
+                .set_parameter(CParameter::MinMatch(shortest_match))
+                .map_err(zstd_error)?;
             self.compressor_level = level;
         }
         Ok(())
@@ -179,18 +186,20 @@ impl<'a> Sealer<'a> {
 
     fn verify(&mut self, plain: &[u8], compressed: bool, sealed: &[u8]) -> Result<()> {
         let different = || Error::Verification("a blob reads back differently than it was written".to_owned());
-        self.key.open_into(sealed, &mut self.opened).map_err(|_| different())?;
+        // What was compressed is sealed by now, so its memory serves for what is opened.
+        let opened = &mut self.compressed;
+        self.key.open_into(sealed, opened).map_err(|_| different())?;
         let read_back = if compressed {
             self.check.clear();
             self.check.reserve(plain.len());
             self.decompressor
-                .decompress_to_buffer(&self.opened, &mut self.check)
+                .decompress_to_buffer(opened, &mut self.check)
                 .map_err(|_| different())?;
             &self.check
         } else {
-            &self.opened
+            opened
         };
-        if read_back == plain { Ok(()) } else { Err(different()) }
+        if *read_back == plain { Ok(()) } else { Err(different()) }
     }
 }
 
@@ -305,7 +314,7 @@ mod tests {
         (0..20).for_each(|_| level.adapt(true));
         assert_eq!(level.get(), Some(6));
         (0..20).for_each(|_| level.adapt(false));
-        assert_eq!(level.get(), Some(1));
+        assert_eq!(level.get(), Some(2));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::compress::Level;
 use super::index::file::{IndexFile, IndexedPack};
 use super::object::ObjectKind;
 use super::pack::{self, BlobKind, PackedBlob};
+use super::parallel::cores;
 use super::repository::Repository;
 use crate::{Cancel, Counters, Error, Id, Monitor, Result};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
@@ -78,7 +79,6 @@ pub struct Packer<'r> {
     open: [[Mutex<OpenPack>; OPEN_PACKS]; 2],
     queue: Mutex<Option<Sender<FullPack>>>,
     new_index: Mutex<NewIndex>,
-    spare: Mutex<Vec<Vec<u8>>>,
     level: Level,
     added: Added,
     failed: AtomicBool,
@@ -119,8 +119,8 @@ impl<'r> Packer<'r> {
         monitor: &'r dyn Monitor,
         work: impl FnOnce(&Self) -> Result<R>,
     ) -> Result<(R, Added)> {
-        // Waiting packs take memory; one beside those under way is enough to keep every connection busy.
-        let (sender, receiver) = crossbeam_channel::bounded(1);
+        // Waiting packs take memory: a full pack waits with the worker that filled it until a connection is free.
+        let (sender, receiver) = crossbeam_channel::bounded(0);
         let compression = if repository.compresses() {
             options.compression
         } else {
@@ -133,7 +133,6 @@ impl<'r> Packer<'r> {
             open: Default::default(),
             queue: Mutex::new(Some(sender)),
             new_index: Mutex::new(NewIndex::new()),
-            spare: Mutex::default(),
             level: Level::new(compression),
             added: Added::default(),
             failed: AtomicBool::new(false),
@@ -141,7 +140,7 @@ impl<'r> Packer<'r> {
             cancel: cancel.clone(),
         };
         let done = std::thread::scope(|scope| {
-            for _ in 0..repository.store().concurrency() {
+            for _ in 0..uploads(repository) {
                 let (packer, receiver) = (&packer, receiver.clone());
                 scope.spawn(move || packer.upload_all(&receiver));
             }
@@ -204,7 +203,8 @@ impl<'r> Packer<'r> {
         let full = {
             let mut open = self.open[kind as usize][fastrand::usize(..OPEN_PACKS)].lock();
             if open.bytes.capacity() == 0 {
-                open.bytes = self.spare.lock().pop().unwrap_or_default();
+                // Only what is written to takes memory.
+                open.bytes.reserve_exact(self.pack_size + self.pack_size / 8);
             }
             let blob = PackedBlob {
                 id,
@@ -279,11 +279,9 @@ impl<'r> Packer<'r> {
         if let Some(cache) = self.repository.cache().filter(|_| holds_trees) {
             cache.write(ObjectKind::Pack, &id, &pack.bytes);
         }
-        let bytes = bytes::Bytes::from(pack.bytes);
         self.repository
             .store()
-            .write(&ObjectKind::Pack.object_name(&id), bytes.clone())?;
-        self.reuse(bytes);
+            .write(&ObjectKind::Pack.object_name(&id), pack.bytes.into())?;
         Counters::add(&self.monitor.counters().stored_bytes, length);
         let due = {
             let mut index = self.new_index.lock();
@@ -296,17 +294,15 @@ impl<'r> Packer<'r> {
         };
         due.map_or(Ok(()), |due| write_index(self.repository, due))
     }
+}
 
-    /// Keep the buffer of a pack that was sent for the next one: its pages are in memory already.
-    fn reuse(&self, bytes: bytes::Bytes) {
-        if let Ok(bytes) = bytes.try_into_mut() {
-            let mut bytes = Vec::from(bytes);
-            bytes.clear();
-            let mut spare = self.spare.lock();
-            if spare.len() < OPEN_PACKS {
-                spare.push(bytes);
-            }
-        }
+/// Packs that are uploaded at the same time. Each takes memory, and a disk gains little from many.
+fn uploads(repository: &Repository) -> usize {
+    let connections = repository.store().concurrency();
+    if repository.is_remote() {
+        connections
+    } else {
+        connections.min((cores() / 2).max(2))
     }
 }
 

@@ -90,7 +90,10 @@ pub fn check_not_all_removed(group: &GroupKey, decisions: &[Decision]) -> Result
         return Ok(());
     }
     Err(Error::Refused {
-        message: format!("the policy would remove all {} snapshots of {group}", decisions.len()),
+        message: format!(
+            "the policy would remove every snapshot of {group} ({})",
+            decisions.len()
+        ),
         hint: "Change the policy so that it keeps some, or allow it with `--allow-empty`.".to_owned(),
     })
 }

@@ -129,7 +129,7 @@ fn refuses_what_would_leave_nothing() {
     let error = check_not_all_removed(&GroupKey::default(), &decisions).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the policy would remove all 1 snapshots of the repository"
+        "the policy would remove every snapshot of the repository (1)"
     );
     check_not_all_removed(&GroupKey::default(), &decide(&Policy::default(), &snapshots)).unwrap();
     check_not_all_removed(&GroupKey::default(), &[]).unwrap();

@@ -2,10 +2,11 @@
 
 use crate::support::*;
 use repository::restic::object::ObjectKind;
+use repository::restic::pack::BlobKind;
 use repository::restic::repair;
 use repository::restic::repository::{OpenOptions, Repository};
 use repository::restic::tag::{TagChange, tag};
-use repository::{Cancel, Recorder, Result};
+use repository::{Cancel, Id, Recorder, Result};
 use std::sync::Arc;
 use testkit::faults::FaultyStore;
 
@@ -113,4 +114,63 @@ fn heavy_repair_of_packs_can_die_at_every_call() {
             repair::packs::repair(repository, &packs, true, &lock, &cancel, &monitor).map(drop)
         },
     );
+}
+
+/// A repaired snapshot takes the place of the damaged one, or the damaged one is still there; in the end only whole ones are.
+#[test]
+fn heavy_repair_of_snapshots_can_die_at_every_call() {
+    let bench = Bench::with_history();
+    let copy = InMemory::copy_of(&bench);
+    let faulty = FaultyStore::new(Arc::new(copy.memory.clone()));
+    let repository = Repository::open(Arc::new(faulty.clone()), PASSWORD.as_bytes(), &OpenOptions::default()).unwrap();
+    let index = repository.load_index().unwrap();
+    let originals = readable_snapshots(&repository);
+    let lost = index.iter().find(|one| one.blob.kind == BlobKind::Data).unwrap().pack;
+    let work = || -> Result<usize> {
+        let (lock, cancel, monitor) = (exclusive(&repository)?, Cancel::default(), Recorder::default());
+        let options = repair::snapshots::Options {
+            forget: true,
+            ..Default::default()
+        };
+        let plan = repair::snapshots::plan(&repository, &options, &cancel, &monitor)?;
+        let damaged = plan.repairs.len();
+        repair::snapshots::execute(&repository, &plan, &lock, &cancel, &monitor)?;
+        Ok(damaged)
+    };
+    let mut crashes = 0;
+    for call in 1.. {
+        let mut finished = false;
+        for after in [false, true] {
+            copy.reset();
+            repository.delete(ObjectKind::Pack, &lost).unwrap();
+            faulty.heal();
+            if after {
+                faulty.crash_after_call(call);
+            } else {
+                faulty.crash_before_call(call);
+            }
+            finished = work().is_ok() && !faulty.has_crashed();
+            faulty.heal();
+            copy.remove_locks();
+            let listed = readable_snapshots(&repository);
+            let is_there = |id: &Id| {
+                listed
+                    .iter()
+                    .any(|(now, snapshot)| now == id || snapshot.original == Some(*id))
+            };
+            assert!(
+                originals.iter().all(|(id, _)| is_there(id)),
+                "call {call}, after: {after}"
+            );
+            work().unwrap();
+            assert_eq!(work().unwrap(), 0, "call {call}, after: {after}");
+            // Reads every blob of every snapshot.
+            assert!(contents(&repository).values().any(|files| !files.is_empty()));
+            crashes += 1;
+        }
+        if finished {
+            break;
+        }
+    }
+    assert!(crashes > 10, "{crashes}");
 }

@@ -6,6 +6,7 @@ use repository::{Counters, Event, Monitor};
 use serde_json::json;
 use std::fmt::Display;
 use std::io::{self, Write as _};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -143,6 +144,8 @@ impl Monitor for Progress {
             Event::Phase(title) => self.shared.begin(title),
             Event::Problem { subject, message } => self.shared.problem(subject, message),
             Event::Note(text) => self.shared.note(text),
+            // Of little interest where nearly everything is.
+            Event::Entry { what: "unchanged", .. } if self.verbose < 2 => {}
             Event::Entry { path, what, size } if self.shared.mode.is_json() => {
                 let item = path.to_string_lossy();
                 print(json!({"message_type": "verbose_status", "action": what, "item": item, "data_size": size}));
@@ -162,6 +165,10 @@ impl Monitor for Progress {
 
     fn wants_entries(&self) -> bool {
         self.verbose > 0
+    }
+
+    fn wants_totals(&self) -> bool {
+        self.shared.mode.interval().is_some()
     }
 }
 
@@ -238,6 +245,8 @@ impl Moment {
         .map(Counters::get);
         let in_phase = (elapsed.saturating_sub(phase.since)).as_secs_f64();
         let share = |done: u64, total: u64| (total > 0).then(|| (done as f64 / total as f64).min(1.0));
+        let counting = counters.counting.load(Ordering::Relaxed);
+        let [total_files, total_bytes] = [total_files, total_bytes].map(|total| if counting { 0 } else { total });
         let done = share(bytes, total_bytes).or_else(|| share(files, total_files));
         let before = share(phase.bytes_before, total_bytes).or_else(|| share(phase.files_before, total_files));
         let speed = (done.unwrap_or(0.0) - before.unwrap_or(0.0)) / in_phase;
@@ -355,6 +364,16 @@ mod tests {
         assert_eq!(json["percent_done"], 0.25);
         assert_eq!(json["seconds_remaining"], 30);
         assert_eq!(json["bytes_done"], 1 << 30);
+    }
+
+    #[test]
+    fn what_is_still_being_counted_is_no_total() {
+        let counters = Counters::default();
+        Counters::add(&counters.bytes, 1 << 20);
+        Counters::add(&counters.total_bytes, 2 << 20);
+        counters.counting.store(true, Ordering::Relaxed);
+        let moment = Moment::of(&counters, &Phase::default(), Duration::from_secs(1));
+        assert_eq!(moment.line(true), "[0:01]  1.0 MiB  1.0 MiB/s");
     }
 
     #[test]

@@ -1,20 +1,24 @@
 //! The state that all threads of one backup share, and the threads themselves.
 
 use super::blobs::NewBlobs;
+use super::content::Buffers;
 use super::directory::Directory;
-use super::files::{self, Buffers};
+use super::expect::{self, Expected};
+use super::files;
 use super::options::BackupOptions;
 use super::scan;
 use super::scan_cache::{ScanCache, Seen};
 use super::sources::Sources;
+use super::store;
 use crate::local::users::Users;
 use crate::restic::chunker::Chunker;
 use crate::restic::index::Index;
 use crate::restic::packer::Packer;
 use crate::restic::parallel::cores;
 use crate::restic::tree::Tree;
-use crate::{Cancel, Counters, Error, Id, Monitor, Result};
+use crate::{Cancel, Counters, Error, Event, Id, Monitor, Result};
 use parking_lot::Mutex;
+use std::ffi::OsStr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -36,12 +40,22 @@ pub struct Counts {
     pub changed_while_read: AtomicU64,
 }
 
-/// What a file turned out to be in comparison with the parent snapshot.
+/// What an entry turned out to be in comparison with the parent snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     New,
     Changed,
     Unchanged,
+}
+
+impl Change {
+    fn word(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+        }
+    }
 }
 
 /// One backup.
@@ -59,6 +73,8 @@ pub struct Job<'a> {
     pub buffers: Buffers,
     pub seen: Mutex<Vec<Seen>>,
     pub root: OnceLock<Id>,
+    pub expected: Expected,
+    tells_entries: bool,
     cancel: &'a Cancel,
     stopped: AtomicBool,
     failure: OnceLock<Error>,
@@ -103,6 +119,8 @@ impl<'a> Job<'a> {
             buffers: Buffers::default(),
             seen: Mutex::default(),
             root: OnceLock::new(),
+            expected: Expected::default(),
+            tells_entries: monitor.wants_entries(),
             cancel,
             stopped: AtomicBool::new(false),
             failure: OnceLock::new(),
@@ -119,19 +137,23 @@ impl<'a> Job<'a> {
         };
         let scanners = cores().clamp(2, 4);
         let (read_sender, read_receiver) = crossbeam_channel::bounded(READ_QUEUE);
-        let (work_sender, work_receiver) = crossbeam_channel::bounded(workers + 2);
+        let (work_sender, work_receiver) = crossbeam_channel::bounded(workers);
         let stack = scan::Stack::default();
         let job = &self;
         std::thread::scope(|scope| {
             for _ in 0..workers {
                 let receiver = work_receiver.clone();
-                scope.spawn(move || files::work(job, &receiver));
+                scope.spawn(move || store::work(job, &receiver));
             }
             for _ in 0..readers {
                 let (receiver, sender) = (read_receiver.clone(), work_sender.clone());
                 scope.spawn(move || files::read(job, &receiver, &sender));
             }
             drop((work_receiver, work_sender, read_receiver));
+            if self.monitor.wants_totals() && self.monitor.counters().counting.load(Ordering::Relaxed) {
+                let paths = sources.places();
+                scope.spawn(move || expect::look_ahead(job, paths));
+            }
             let started = scan::start(job, sources, &stack, &read_sender);
             if let Err(error) = started {
                 job.fail(error);
@@ -192,7 +214,7 @@ impl<'a> Job<'a> {
     }
 
     /// An entry that could not be read: the snapshot will be incomplete.
-    pub fn problem(&self, directory: &Directory, name: &std::ffi::OsStr, error: &std::io::Error) {
+    pub fn problem(&self, directory: &Directory, name: &OsStr, error: &std::io::Error) {
         directory.taint();
         if error.kind() == std::io::ErrorKind::NotFound {
             // Deleted since it was listed: it is rightly not part of the snapshot.
@@ -205,7 +227,7 @@ impl<'a> Job<'a> {
     }
 
     /// Count a file that is done.
-    pub fn count_file(&self, change: Change, size: u64) {
+    pub fn count_file(&self, directory: &Directory, name: &OsStr, change: Change, size: u64) {
         let counter = match change {
             Change::New => &self.counts.files_new,
             Change::Changed => &self.counts.files_changed,
@@ -214,5 +236,20 @@ impl<'a> Job<'a> {
         Counters::add(counter, 1);
         Counters::add(&self.counts.bytes, size);
         Counters::add(&self.monitor.counters().files, 1);
+        self.tell(directory, name, change, size);
+    }
+
+    /// Count a link, device or pipe.
+    pub fn count_other(&self, directory: &Directory, name: &OsStr, change: Change) {
+        Counters::add(&self.counts.others, 1);
+        self.tell(directory, name, change, 0);
+    }
+
+    fn tell(&self, directory: &Directory, name: &OsStr, change: Change, size: u64) {
+        if self.tells_entries {
+            let path = &directory.path.join(name);
+            let what = change.word();
+            self.monitor.event(Event::Entry { path, what, size });
+        }
     }
 }

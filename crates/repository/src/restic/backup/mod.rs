@@ -8,7 +8,9 @@
 //! ```
 
 mod blobs;
+mod content;
 mod directory;
+mod expect;
 mod files;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -18,6 +20,7 @@ mod parent;
 mod scan;
 mod scan_cache;
 mod sources;
+mod store;
 
 pub use options::{BackupOptions, Parent, Report, Source};
 
@@ -28,6 +31,7 @@ use super::repository::Repository;
 use super::snapshot::{Snapshot, Summary};
 use crate::local::users::identity;
 use crate::{Cancel, Counters, Error, Id, Monitor, Result, clock};
+use expect::Expected;
 use jiff::Timestamp;
 use job::{Captured, Job};
 use std::sync::atomic::AtomicU64;
@@ -49,6 +53,10 @@ pub fn run(
     let index = repository.load_index()?;
     let known = scan_cache::ScanCache::load(repository, &index, parent.as_ref().map(|(id, _)| *id), &paths);
     monitor.phase("backing up");
+    Expected::begin(
+        monitor,
+        parent.as_ref().and_then(|(_, snapshot)| snapshot.summary.as_ref()),
+    );
     let (captured, added) = Packer::run(repository, &options.pack, cancel, monitor, |packer| {
         let job = Job::new(
             packer,
@@ -88,8 +96,14 @@ pub fn run(
 
 /// An empty source is what an unmounted disk or a dump that failed looks like.
 fn refuse_nothing(captured: &Captured, paths: &[String], options: &BackupOptions) -> Result<()> {
-    if captured.entries > 0 || captured.problems > 0 || options.allow_empty {
+    if captured.entries > 0 || options.allow_empty {
         return Ok(());
+    }
+    if captured.problems > 0 {
+        return Err(Error::Refused {
+            message: format!("nothing could be read in `{}`", paths.join("`, `")),
+            hint: "The reason is above, for each entry; run it as a user who may read them.".to_owned(),
+        });
     }
     Err(Error::Refused {
         message: format!("there is nothing to back up in `{}`", paths.join("`, `")),

@@ -150,6 +150,7 @@ fn start_named(
             }
             Child::Path => start_path(job, &directory, slot, &name, known, stack, files, saver)?,
             Child::Stream(stream) => {
+                job.expected.add_stream();
                 let change = if known.is_some() { Change::Changed } else { Change::New };
                 let directory = Arc::clone(&directory);
                 send(
@@ -216,7 +217,7 @@ fn start_path(
                 change,
             },
         };
-        count_expected(job, stat.size);
+        job.expected.add(job.monitor, stat.size);
         send(
             files,
             ToRead::Files(Batch {
@@ -226,7 +227,7 @@ fn start_path(
             }),
         )?;
     } else {
-        capture_other(job, directory, &holder, slot, name, &stat);
+        capture_other(job, directory, known, &holder, slot, name, &stat);
         directory.release(1, job, saver)?;
     }
     Ok(())
@@ -234,7 +235,7 @@ fn start_path(
 
 fn keep(job: &Job<'_>, directory: &Arc<Directory>, slot: usize, node: &Node, saver: &mut Saver<'_>) -> Result<()> {
     directory.set(slot, node);
-    job.count_file(Change::Unchanged, node.size);
+    job.count_file(directory, &node.name, Change::Unchanged, node.size);
     directory.release(1, job, saver)
 }
 
@@ -255,6 +256,9 @@ pub fn run(job: &Job<'_>, stack: &Stack, files: &Sender<ToRead>) {
             job.fail(error);
         }
         stack.done();
+    }
+    if !job.is_stopped() {
+        job.expected.settle(job.monitor);
     }
 }
 
@@ -342,7 +346,7 @@ impl ToScan {
 }
 
 /// What is left of a directory: everything, or only the file that says that the rest is to be left out.
-fn unmarked(job: &Job<'_>, fd: &OwnedFd, mut names: Vec<OsString>) -> Vec<OsString> {
+pub fn unmarked(job: &Job<'_>, fd: &OwnedFd, mut names: Vec<OsString>) -> Vec<OsString> {
     // A marker that cannot be read excludes nothing: rather too much than too little.
     if let Ok(Some(marker)) = job.options.filter.marker_in(fd, &names) {
         names.retain(|name| name == marker);
@@ -350,10 +354,11 @@ fn unmarked(job: &Job<'_>, fd: &OwnedFd, mut names: Vec<OsString>) -> Vec<OsStri
     names
 }
 
-type Listed = (OsString, Stat);
+/// An entry of a directory.
+pub type Listed = (OsString, Stat);
 
 /// The status of everything that is not left out.
-fn stat_all(
+pub fn stat_all(
     job: &Job<'_>,
     path: &Path,
     fd: &OwnedFd,
@@ -421,7 +426,7 @@ fn take_over(job: &Job<'_>, known: Option<&Node>, name: &OsStr, stat: &Stat) -> 
     if !is_unchanged(known, stat, job.options) || !is_stored() {
         return Err(Change::Changed);
     }
-    count_expected(job, stat.size);
+    job.expected.add(job.monitor, stat.size);
     Counters::add(&job.monitor.counters().bytes, stat.size);
     let mut node = node_from_stat(name, stat, &job.users);
     node.content.clone_from(&known.content);
@@ -429,16 +434,26 @@ fn take_over(job: &Job<'_>, known: Option<&Node>, name: &OsStr, stat: &Stat) -> 
     Ok(node)
 }
 
-fn count_expected(job: &Job<'_>, size: u64) {
-    Counters::add(&job.monitor.counters().total_files, 1);
-    Counters::add(&job.monitor.counters().total_bytes, size);
-}
-
 /// Links, devices and pipes: everything but their status and target is in the status.
-fn capture_other(job: &Job<'_>, directory: &Directory, fd: &OwnedFd, slot: usize, name: &OsStr, stat: &Stat) {
+fn capture_other(
+    job: &Job<'_>,
+    directory: &Directory,
+    known: Option<&Node>,
+    fd: &OwnedFd,
+    slot: usize,
+    name: &OsStr,
+    stat: &Stat,
+) {
     match node_at(fd, name, stat, &job.users) {
         Ok(node) => {
-            Counters::add(&job.counts.others, 1);
+            let change = match known {
+                None => Change::New,
+                Some(known) if (known.kind, known.mtime, known.ctime) == (node.kind, node.mtime, node.ctime) => {
+                    Change::Unchanged
+                }
+                Some(_) => Change::Changed,
+            };
+            job.count_other(directory, name, change);
             directory.set(slot, &node);
         }
         Err(error) => job.problem(directory, name, &error),
@@ -469,11 +484,12 @@ impl Scanned<'_, '_> {
             if stat.is_dir() {
                 self.add_directory(slot, name, stat);
             } else if stat.is_file() {
-                count_expected(self.job, stat.size);
+                self.job.expected.add(self.job.monitor, stat.size);
                 Counters::add(&self.job.monitor.counters().bytes, stat.size);
-                self.job.count_file(Change::Unchanged, stat.size);
+                self.job
+                    .count_file(&self.directory, &name, Change::Unchanged, stat.size);
             } else {
-                Counters::add(&self.job.counts.others, 1);
+                self.job.count_other(&self.directory, &name, Change::Unchanged);
             }
         }
     }
@@ -486,7 +502,8 @@ impl Scanned<'_, '_> {
             } else if stat.is_file() {
                 self.add_file(slot, name, &stat)?;
             } else {
-                capture_other(self.job, &self.directory, &self.fd, slot, &name, &stat);
+                let known = self.before.as_ref().and_then(|tree| tree.find(&name));
+                capture_other(self.job, &self.directory, known, &self.fd, slot, &name, &stat);
             }
         }
         self.send_batch()
@@ -511,10 +528,11 @@ impl Scanned<'_, '_> {
         match take_over(self.job, known, &name, stat) {
             Ok(node) => {
                 self.directory.set(slot, &node);
-                self.job.count_file(Change::Unchanged, node.size);
+                self.job
+                    .count_file(&self.directory, &node.name, Change::Unchanged, node.size);
             }
             Err(change) => {
-                count_expected(self.job, stat.size);
+                self.job.expected.add(self.job.monitor, stat.size);
                 self.batch.push(FileToRead { slot, name, change });
                 self.batch_bytes += stat.size;
                 if self.batch.len() >= BATCH_FILES || self.batch_bytes >= BATCH_BYTES {

@@ -49,6 +49,25 @@ impl Sources {
             Self::Named(_, paths) => paths.clone(),
         }
     }
+
+    /// Where in the file system they lie.
+    pub fn places(&self) -> Vec<PathBuf> {
+        match self {
+            Self::WholeHost => vec![PathBuf::from("/")],
+            Self::Named(named, _) => named.places(Path::new("/")),
+        }
+    }
+}
+
+impl Named {
+    fn places(&self, path: &Path) -> Vec<PathBuf> {
+        let of_child = |(name, child): (&OsString, &Child)| match child {
+            Child::Directory(named) => named.places(&path.join(name)),
+            Child::Path => vec![path.join(name)],
+            Child::Stream(_) => Vec::new(),
+        };
+        self.children.iter().flat_map(of_child).collect()
+    }
 }
 
 /// Make paths absolute and merge them. A path that does not exist is an error: a source that is gone must not look like one that

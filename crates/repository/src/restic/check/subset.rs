@@ -1,7 +1,7 @@
 //! Which packs a check reads.
 
 use crate::Id;
-use crate::restic::prune::{UnknownSize, parse_size};
+use crate::size::{UnknownSize, parse_size};
 use std::str::FromStr;
 
 /// A part of all packs.

@@ -12,7 +12,7 @@ mod plan;
 pub(super) mod reindex;
 
 pub use execute::execute;
-pub use options::{MaxUnused, PruneOptions, UnknownSize, parse_size};
+pub use options::{MaxUnused, PruneOptions};
 pub use plan::plan;
 
 use super::index::Index;

@@ -1,6 +1,7 @@
 //! What may be repacked, and how much is left lying.
 
 use crate::restic::packer::DEFAULT_PACK_SIZE;
+use crate::size::{UnknownSize, parse_size};
 use std::str::FromStr;
 
 /// How a repository is pruned.
@@ -55,11 +56,6 @@ impl MaxUnused {
     }
 }
 
-/// The text is not a size, or not a percentage.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a size such as `5%`, `200M`, `10G`")]
-pub struct UnknownSize(pub String);
-
 impl FromStr for MaxUnused {
     type Err = UnknownSize;
 
@@ -77,33 +73,12 @@ impl FromStr for MaxUnused {
     }
 }
 
-/// Bytes, with the units that restic knows: `k`, `m`, `g`, `t` in either case are powers of 1024.
-pub fn parse_size(text: &str) -> Result<u64, UnknownSize> {
-    let unknown = || UnknownSize(text.to_owned());
-    let shift = match text.bytes().last().ok_or_else(unknown)?.to_ascii_lowercase() {
-        b'k' => 10,
-        b'm' => 20,
-        b'g' => 30,
-        b't' => 40,
-        _ => 0,
-    };
-    let digits = if shift == 0 {
-        text.strip_suffix(['b', 'B']).unwrap_or(text)
-    } else {
-        &text[..text.len() - 1]
-    };
-    let number: u64 = digits.parse().map_err(|_| unknown())?;
-    number.checked_mul(1 << shift).ok_or_else(unknown)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn reads_sizes_and_percentages() {
-        assert_eq!(parse_size("10G").unwrap(), 10 << 30);
-        assert_eq!(parse_size("7").unwrap(), 7);
         assert_eq!("5%".parse(), Ok(MaxUnused::Percent(5.0)));
         assert_eq!("0".parse(), Ok(MaxUnused::Bytes(0)));
         assert_eq!("unlimited".parse(), Ok(MaxUnused::Unlimited));
