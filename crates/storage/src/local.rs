@@ -3,6 +3,7 @@
 //! Plain system calls rather than a library, because durability needs the `fsync` of directories, which the usual
 //! abstractions leave out.
 
+mod direct;
 mod dirs;
 mod list;
 mod temporary;
@@ -75,8 +76,8 @@ impl LocalStore {
     }
 
     fn write_file(&self, path: &Path, content: &[u8]) -> std::io::Result<()> {
-        let mut file = self.begin(path)?;
-        file.write_all(content)?;
+        let file = self.begin(path)?;
+        file.fill(content)?;
         file.publish()
     }
 }

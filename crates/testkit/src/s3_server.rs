@@ -13,13 +13,18 @@ use hyper::service::{Service, service_fn};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
+use rcgen::{CertifiedKey, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use storage::{Location, Options, S3Location, S3Options};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio_rustls::{TlsAcceptor, rustls};
 
 /// The access key that the server knows.
 pub const ACCESS_KEY: &str = "TESTKITACCESSKEY";
@@ -71,6 +76,7 @@ type Faults = Arc<dyn Fn(&HttpCall) -> HttpFault + Send + Sync>;
 /// A running server. It stops, and its content is gone, when it is dropped.
 pub struct S3Server {
     address: SocketAddr,
+    certificate: Option<String>,
     calls: Arc<Mutex<Vec<HttpCall>>>,
     directory: TempDir,
     /// Dropped last of all would be too late: the tasks in it use the directory.
@@ -91,10 +97,26 @@ impl S3Server {
     /// # Panics
     /// When it cannot be started.
     pub fn start_with(faults: impl Fn(&HttpCall) -> HttpFault + Send + Sync + 'static) -> Self {
-        Self::try_start(Arc::new(faults)).expect("the S3 server could not be started")
+        Self::try_start(Arc::new(faults), None).expect("the S3 server could not be started")
     }
 
-    fn try_start(faults: Faults) -> io::Result<Self> {
+    /// Start a server that speaks TLS, with a certificate that nobody else knows.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_tls() -> Self {
+        let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate can be made");
+        Self::try_start(Arc::new(|_| HttpFault::None), Some(own)).expect("the S3 server could not be started")
+    }
+
+    /// The certificate of a server that speaks TLS, as PEM.
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
+    }
+
+    fn try_start(faults: Faults, own: Option<CertifiedKey<KeyPair>>) -> io::Result<Self> {
+        let certificate = own.as_ref().map(|own| own.cert.pem());
+        let tls = own.map(acceptor).transpose()?;
         let directory = tempfile::tempdir()?;
         std::fs::create_dir(directory.path().join(BUCKET))?;
         let files = FileSystem::new(directory.path()).map_err(|error| io::Error::other(format!("{error:?}")))?;
@@ -112,18 +134,20 @@ impl S3Server {
             faults,
             calls: Arc::clone(&calls),
         };
-        runtime.spawn(accept(listener, gate));
+        runtime.spawn(accept(listener, tls, gate));
         Ok(Self {
             address,
+            certificate,
             calls,
             directory,
             runtime: Some(runtime),
         })
     }
 
-    /// `http://127.0.0.1:PORT`
+    /// `http://127.0.0.1:PORT`, or `https://`
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.certificate.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// The address of `prefix` in the bucket.
@@ -250,15 +274,40 @@ fn failure(status: u16) -> Response<s3s::Body> {
     response
 }
 
-async fn accept(listener: TcpListener, gate: Gate) -> Infallible {
+fn acceptor(own: CertifiedKey<KeyPair>) -> io::Result<TlsAcceptor> {
+    let key = PrivateKeyDer::Pkcs8(own.signing_key.serialize_der().into());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| {
+            builder
+                .with_no_client_auth()
+                .with_single_cert(vec![own.cert.der().clone()], key)
+        })
+        .map_err(io::Error::other)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, gate: Gate) -> Infallible {
     loop {
-        if let Ok((socket, _)) = listener.accept().await {
-            tokio::spawn(serve_connection(socket, gate.clone()));
-        }
+        let Ok((socket, _)) = listener.accept().await else {
+            continue;
+        };
+        let (gate, tls) = (gate.clone(), tls.clone());
+        tokio::spawn(async move {
+            match tls {
+                None => serve_connection(socket, gate).await,
+                Some(tls) => {
+                    if let Ok(socket) = tls.accept(socket).await {
+                        serve_connection(socket, gate).await;
+                    }
+                }
+            }
+        });
     }
 }
 
-async fn serve_connection(socket: TcpStream, gate: Gate) {
+async fn serve_connection(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, gate: Gate) {
     let service = service_fn(move |request| gate.clone().handle(request));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

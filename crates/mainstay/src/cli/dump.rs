@@ -10,13 +10,15 @@ use repository::restic::index::Index;
 use repository::restic::node::NodeKind;
 use repository::restic::repository::Repository;
 use repository::restic::select::{Found, Selected, find_path, select};
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 const EXAMPLES: &str = "Examples:
   mainstay dump latest /etc/hosts
   mainstay dump latest /shop.sql | psql shop
   mainstay dump latest:/home /ann > ann.tar
+  mainstay dump latest /srv --target srv.tar
   mainstay dump 3f9a12cd / | tar --list";
 
 /// Options of `dump`.
@@ -27,25 +29,32 @@ pub struct Args {
     snapshot: String,
     /// A file, or a directory, which becomes a tar archive
     path: PathBuf,
+    /// Write to this file instead of standard output; it appears when it is complete
+    #[arg(short, long, value_name = "FILE")]
+    target: Option<PathBuf>,
     #[command(flatten)]
     filter: FilterArgs,
 }
 
-/// Write a file or directory of a snapshot to standard output.
+/// Write a file or directory of a snapshot to standard output or to a file.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let repository = context.open()?;
     let monitor = context.monitor();
     let _lock = context.lock_for_reading(&repository, &monitor)?;
     let selected = select(&repository, &args.snapshot, &args.filter.filter(), &monitor)?;
     let index = repository.load_readable_index(&monitor)?;
-    let mut out = Watched {
-        out: context.output().writer(),
-        closed: false,
+    let mut file = args.target.as_deref().map(new_file).transpose()?;
+    let out: Box<dyn Write + '_> = match &mut file {
+        Some((file, _)) => Box::new(BufWriter::new(file)),
+        None => Box::new(context.output().writer()),
     };
+    let mut out = Watched { out, closed: false };
     let dumped = match target(&repository, &index, &selected, &args.path)? {
         Target::File(node) => dump_file(&repository, &index, &node, &mut out, context.cancel(), &monitor),
         Target::Directory(tree, path) => {
-            refuse_terminal()?;
+            if args.target.is_none() {
+                refuse_terminal()?;
+            }
             dump_tar(&repository, &index, &tree, &path, &mut out, context.cancel(), &monitor)
         }
     };
@@ -55,7 +64,27 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     }
     dumped?;
     flushed?;
+    drop(out);
+    if let Some((file, path)) = file {
+        file.as_file()
+            .sync_all()
+            .and_then(|()| Ok(file.persist(&path)?))
+            .map_err(|error| cannot_write(&path, error))?;
+    }
     Ok(Exit::from_problems(monitor.problems()))
+}
+
+/// A file that only its owner may read, beside the place where it will be.
+fn new_file(path: &Path) -> Result<(NamedTempFile, PathBuf), Misuse> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    NamedTempFile::new_in(parent.unwrap_or(Path::new(".")))
+        .map(|file| (file, path.to_owned()))
+        .map_err(|error| cannot_write(path, error))
+}
+
+fn cannot_write(path: &Path, error: io::Error) -> Misuse {
+    let message = format!("cannot write `{}`", path.display());
+    Misuse::new(message, "Check the directory's path, permissions and free space.").because(error)
 }
 
 /// What is dumped.

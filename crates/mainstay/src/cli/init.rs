@@ -1,15 +1,17 @@
 //! `mainstay init`.
 
+use super::from::FromArgs;
 use super::{Context, holds_repository};
 use crate::exit::Exit;
-use repository::restic::config::ChunkerKind;
+use repository::restic::config::{ChunkerKind, Config};
 use repository::restic::repository::Repository;
 use serde_json::json;
 
 const EXAMPLES: &str = "Examples:
   mainstay init --repo /srv/backup --password-file ~/.backup-password
   mainstay init --repo s3:https://s3.example.org/bucket/host1
-  mainstay init --repo /srv/backup --chunker rabin";
+  mainstay init --repo /srv/backup --chunker rabin
+  mainstay init --repo /mnt/usb --copy-chunker-params --from-repo /srv/backup";
 
 /// Options of `init`.
 #[derive(Debug, clap::Args)]
@@ -18,6 +20,11 @@ pub struct Args {
     /// How files are cut into blobs. fastcdc is faster; rabin finds what restic stores in the same repository again
     #[arg(long, value_enum, default_value_t = Chunker::Fastcdc)]
     chunker: Chunker,
+    /// Cut files as another repository does, so that what is copied from there and what is backed up here is stored once
+    #[arg(long, conflicts_with = "chunker")]
+    copy_chunker_params: bool,
+    #[command(flatten)]
+    from: FromArgs,
 }
 
 /// As options name it.
@@ -39,12 +46,13 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         }
         .into());
     }
-    let chunker = match args.chunker {
-        Chunker::Fastcdc => ChunkerKind::FastCdc,
-        Chunker::Rabin => ChunkerKind::Rabin,
+    let config = match (args.copy_chunker_params, args.chunker) {
+        (true, _) => args.from.open(context)?.config().sibling(),
+        (false, Chunker::Fastcdc) => Config::create(ChunkerKind::FastCdc),
+        (false, Chunker::Rabin) => Config::create(ChunkerKind::Rabin),
     };
     let password = password.read_new(context.environment())?;
-    let repository = Repository::init(store, password.bytes(), chunker, &context.open_options(&location)?)?;
+    let repository = Repository::create(store, password.bytes(), config, &context.open_options(&location)?)?;
     let id = repository.config().id;
     let text = format!(
         "created repository {} in `{location}`\n\

@@ -3,6 +3,7 @@
 mod context;
 mod entry;
 mod failure;
+mod from;
 mod global;
 mod help;
 mod objects;

@@ -138,6 +138,43 @@ fn verbose_backups_list_what_changed() {
 }
 
 #[test]
+fn a_dump_to_a_file_appears_when_it_is_complete() {
+    let scene = Scene::with_snapshot();
+    let file = scene.path("source/b.txt").display().to_string();
+    scene.ok(&["dump", "latest", &file, "--target", "copy.txt"]);
+    assert_eq!(fs::read(scene.path("copy.txt")).unwrap(), b"content of b\n");
+    assert_eq!(
+        fs::metadata(scene.path("copy.txt")).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    scene
+        .objects("data")
+        .iter()
+        .for_each(|pack| fs::remove_file(pack).unwrap());
+    let failed = scene.run(&["--no-cache", "dump", "latest", &file, "--target", "other.txt"]);
+    assert_ne!(failed.code, 0);
+    assert!(!scene.path("other.txt").exists());
+}
+
+#[test]
+fn a_sibling_repository_stores_what_is_copied_and_what_is_backed_up_once() {
+    let scene = Scene::with_repository();
+    fs::write(scene.path("source/large"), testkit::tree::content(7, 6_000_000)).unwrap();
+    for options in [&["--chunker", "rabin"][..], &["--chunker", "fastcdc"]] {
+        let _: Option<()> = fs::remove_dir_all(scene.path("first")).ok();
+        let _: Option<()> = fs::remove_dir_all(scene.path("second")).ok();
+        scene.ok(&[&["-r", "first", "init"], options].concat());
+        scene.ok(&["-r", "first", "backup", "source"]);
+        let from = ["--from-repo", "first", "--from-password-file", "password"];
+        scene.ok(&[&["-r", "second", "init", "--copy-chunker-params"], &from[..]].concat());
+        scene.ok(&[&["-r", "second", "copy"], &from[..]].concat());
+        let summary = scene.ok(&["-r", "second", "--json", "backup", "--force", "source"]);
+        let summary: Value = serde_json::from_str(summary.lines().last().unwrap()).unwrap();
+        assert_eq!(summary["data_blobs"], 0, "{options:?}: {summary:#}");
+    }
+}
+
+#[test]
 fn a_source_that_is_gone_stores_no_snapshot() {
     let scene = Scene::with_repository();
     assert_snapshot!(scene.run(&["backup", "source", "gone"]), @r"

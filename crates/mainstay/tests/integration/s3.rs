@@ -88,6 +88,34 @@ fn everything_works_on_s3() {
     Remote::new(S3Server::start()).live();
 }
 
+/// The certificate is signed by nobody, so it has to be named.
+#[test]
+fn a_server_with_a_certificate_of_its_own_is_trusted_when_it_is_named() {
+    let remote = Remote::new(S3Server::start_tls());
+    let refused = remote.run_with(SECRET_KEY, &["init"]);
+    assert_eq!(refused.code, 2, "{refused}");
+    assert!(
+        refused.stderr.contains("certificate") && refused.stderr.contains("hint: "),
+        "{refused}"
+    );
+    fs::write(remote.scene.path("ca.pem"), remote.server.certificate().unwrap()).unwrap();
+    remote.ok(&["-o", "s3.ca-file=ca.pem", "init"]);
+    remote.ok(&["-o", "s3.ca-file=ca.pem", "backup", &remote.source()]);
+    remote.ok(&["-o", "s3.ca-file=ca.pem", "check", "--read-data"]);
+}
+
+#[test]
+fn no_repository_is_made_in_a_bucket_that_is_not_there() {
+    let remote = Remote::new(S3Server::start());
+    let address = format!("s3:{}/no-such-bucket/prefix", remote.server.endpoint());
+    let refused = remote.run_with(SECRET_KEY, &["-r", &address, "init"]);
+    assert_eq!(refused.code, 1, "{refused}");
+    assert!(
+        refused.stderr.contains("no-such-bucket") && refused.stderr.contains("hint: "),
+        "{refused}"
+    );
+}
+
 /// One request in nine fails, each in another way.
 #[test]
 fn everything_works_on_an_s3_server_that_fails_now_and_then() {

@@ -43,6 +43,16 @@ impl Config {
         }
     }
 
+    /// That of a new repository which cuts files as this one does.
+    pub fn sibling(&self) -> Self {
+        Self {
+            version: 2,
+            id: Id::random(),
+            chunker_polynomial: self.chunker_polynomial,
+            mainstay_chunker: self.mainstay_chunker.clone(),
+        }
+    }
+
     /// Parse the decrypted JSON and refuse what we would not understand.
     pub fn parse(json: &[u8]) -> Result<Self> {
         let damaged = |reason: String| Error::Damaged {

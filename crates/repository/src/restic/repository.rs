@@ -55,10 +55,17 @@ const COMPRESSED_MARK: u8 = 2;
 impl Repository {
     /// Create a repository in an empty store.
     pub fn init(store: Arc<dyn Store>, password: &[u8], chunker: ChunkerKind, options: &OpenOptions) -> Result<Self> {
+        Self::create(store, password, Config::create(chunker), options)
+    }
+
+    /// Create a repository with this config in an empty store.
+    pub fn create(store: Arc<dyn Store>, password: &[u8], config: Config, options: &OpenOptions) -> Result<Self> {
+        if options.remote {
+            refuse_missing_bucket(&*store)?;
+        }
         make_room(&*store)?;
         let master = Key::random();
         let key_id = store_key(&*store, &master, password)?;
-        let config = Config::create(chunker);
         let json = serde_json::to_vec(&config).unwrap_or_default();
         // Last, because it is what makes the place a repository.
         store.write("config", master.seal(&json).into())?;
@@ -336,6 +343,17 @@ impl Repository {
             });
         }
         self.delete(ObjectKind::Key, id)
+    }
+}
+
+/// A directory is made where there is none; a bucket is its provider's to make, who asks for more than a name.
+fn refuse_missing_bucket(store: &dyn Store) -> Result<()> {
+    match store.list("keys") {
+        Err(error) if error.kind == ErrorKind::NotFound => Err(Error::Refused {
+            message: format!("there is no bucket at `{}`", store.location()),
+            hint: "Check the address, or create the bucket with the provider's page or program.".to_owned(),
+        }),
+        other => Ok(other.map(drop)?),
     }
 }
 

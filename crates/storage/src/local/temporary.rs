@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::dirs;
+use super::{direct, dirs};
 
 /// What stands between the final name and the random part of a temporary one. The tilde is not allowed in names of
 /// objects, so that no object can be mistaken for a temporary file, or be hidden as one.
@@ -41,6 +41,11 @@ impl TemporaryFile {
             target: target.to_owned(),
             published: false,
         })
+    }
+
+    /// Write everything that it will hold.
+    pub(super) fn fill(&self, content: &[u8]) -> io::Result<()> {
+        direct::write(&self.file, content)
     }
 
     /// Give the file its final name. The order matters: content, then name, then the directory that holds the name.
