@@ -4,12 +4,10 @@
 //! - `pruning`: forget and prune leave what is listed; restic agrees
 //! - `crashes`: the program dies at every call to the store
 //! - `damage`: check finds what is broken, repair mends what can be mended
-//! - `measure`: by hand
 //! - `others`: copy, tag and stats
 
 mod crashes;
 mod damage;
-mod measure;
 mod others;
 mod pruning;
 mod support;
