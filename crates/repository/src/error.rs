@@ -138,7 +138,9 @@ impl Error {
                 Kind::TimedOut | Kind::Unavailable => {
                     "Check the network and the store, then run the command again: it goes on where it stopped."
                 }
-                Kind::Misconfigured => "Check the repository's address and its options.",
+                Kind::Misconfigured => {
+                    "Check the repository's address and its options; a certificate of your own is named by `-o s3.ca-file=FILE`."
+                }
                 _ => return None,
             },
             Self::NoRepository { .. } => "Check the address, or create a repository there with `mainstay init`.",
