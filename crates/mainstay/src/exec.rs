@@ -67,10 +67,15 @@ pub fn output(line: &str) -> Result<Vec<u8>, Error> {
         .into_iter()
         .map(Into::into)
         .collect();
-    let mut running = Running::start(&words)?;
+    output_of(&words)
+}
+
+/// What the first word prints with the others as its arguments.
+pub fn output_of(words: &[OsString]) -> Result<Vec<u8>, Error> {
+    let mut running = Running::start(words)?;
     let mut printed = Vec::new();
     let failed = |source| Error::NotStarted {
-        program: name_of(&words),
+        program: name_of(words),
         source,
     };
     running.read_to_end(&mut printed).map_err(failed)?;

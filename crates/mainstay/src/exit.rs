@@ -1,6 +1,7 @@
 //! Exit codes. They are part of the interface: scripts and monitoring rely on them.
 
 use crate::config::Misuse;
+use crate::config::problem::Problems;
 use crate::exec;
 use anyhow::Error;
 use std::fmt::Write as _;
@@ -96,7 +97,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if cause.is::<exec::Error>() {
         return Some(Exit::Failed);
     }
-    cause.is::<Misuse>().then_some(Exit::Usage)
+    (cause.is::<Misuse>() || cause.is::<Problems>()).then_some(Exit::Usage)
 }
 
 fn of_repository(error: &repository::Error) -> Option<Exit> {

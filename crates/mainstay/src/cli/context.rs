@@ -4,6 +4,7 @@ use super::global::GlobalArgs;
 use super::output::{Output, Progress, ProgressMode};
 use crate::config::address::{self, AddressNames, AddressOptions};
 use crate::config::env::{self, Environment};
+use crate::config::file::{self, Draft, Loaded};
 use crate::config::password::{PasswordNames, PasswordOptions, Source};
 use crate::config::store::{self, StoreOptions};
 use crate::config::{Misuse, directories};
@@ -102,6 +103,16 @@ impl Context {
             (false, false) if io::stderr().is_terminal() => ProgressMode::Bar,
             (false, false) => ProgressMode::Lines,
         }
+    }
+
+    /// The configuration as it was read, problems included.
+    pub fn draft(&self) -> Result<Draft, Misuse> {
+        file::draft(self.globals.config.as_deref(), &self.environment)
+    }
+
+    /// The configuration, checked.
+    pub fn configuration(&self) -> anyhow::Result<Loaded> {
+        Ok(self.draft()?.finish()?)
     }
 
     /// Where the repository is.

@@ -1,6 +1,8 @@
 //! How errors are shown: once, as a chain, with the next action below.
 
 use crate::config::Misuse;
+use crate::config::problem::{Problem, Problems};
+use crate::config::tree::Origin;
 use crate::{exec, exit};
 use anyhow::Error;
 use exit::Exit;
@@ -13,15 +15,53 @@ pub fn report(error: &Error, json: bool) {
     if exit == Exit::OutputClosed {
         return;
     }
-    let text = if json {
-        let hint = hint(error);
-        json!({"message_type": "exit_error", "code": exit.code(), "message": chain(error), "hint": hint}).to_string()
-    } else {
-        let hint = hint(error).map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-        format!("error: {}{hint}", chain(error))
+    let problems = error.chain().find_map(|cause| cause.downcast_ref::<Problems>());
+    let text = match (problems, json) {
+        (Some(problems), true) => problems_json(problems, exit),
+        (Some(problems), false) => problems.iter().map(problem_text).collect::<Vec<_>>().join("\n"),
+        (None, true) => {
+            let hint = hint(error);
+            json!({"message_type": "exit_error", "code": exit.code(), "message": chain(error), "hint": hint})
+                .to_string()
+        }
+        (None, false) => {
+            let hint = hint(error).map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            format!("error: {}{hint}", chain(error))
+        }
     };
     // If standard error is closed, the exit code still tells.
     let _: Option<()> = writeln!(io::stderr(), "{text}").ok();
+}
+
+fn problem_text(problem: &Problem) -> String {
+    format!("error: {problem}\nhint: {}", problem.hint)
+}
+
+fn problems_json(problems: &Problems, exit: Exit) -> String {
+    let all: Vec<_> = problems.iter().map(problem_json).collect();
+    let message = super::output::count(all.len() as u64, "problem");
+    json!({
+        "message_type": "exit_error",
+        "code": exit.code(),
+        "message": format!("the configuration has {message}"),
+        "hint": "Correct what `problems` lists.",
+        "problems": all,
+    })
+    .to_string()
+}
+
+fn problem_json(problem: &Problem) -> serde_json::Value {
+    let mut value = json!({"message": problem.message, "hint": problem.hint, "value": problem.value});
+    match &problem.origin {
+        Origin::Default => {}
+        Origin::Variable(name) => value["variable"] = json!(name),
+        Origin::File { file, line, column } => {
+            value["file"] = json!(file.as_ref());
+            value["line"] = json!(line);
+            value["column"] = json!(column);
+        }
+    }
+    value
 }
 
 /// Print what clap has to say: help and version to standard output, wrong usage to standard error.

@@ -16,6 +16,9 @@ pub struct GlobalArgs {
     /// Repository: a directory, s3:https://HOST/BUCKET/PREFIX, or s3://BUCKET/PREFIX
     #[arg(short, long, global = true, value_name = "ADDRESS")]
     pub repo: Option<String>,
+    /// Configuration file, for commands that use one; without it, mainstay.yaml here or in /etc/mainstay
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// File to read the repository's address from
     #[arg(long, global = true, value_name = "FILE")]
     pub repository_file: Option<PathBuf>,

@@ -4,7 +4,8 @@ use super::Context;
 use super::objects::find_object;
 use super::output::{table, trimmed};
 use crate::clock;
-use crate::config::password::{Password, Source};
+use crate::config::password::Source;
+use crate::config::secret::Secret;
 use crate::exit::Exit;
 use jiff::Timestamp;
 use repository::Id;
@@ -138,7 +139,7 @@ fn change(new: &NewPassword, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn remove_old(repository: &Repository, new: Id, password: &Password, context: &Context) -> anyhow::Result<()> {
+fn remove_old(repository: &Repository, new: Id, password: &Secret, context: &Context) -> anyhow::Result<()> {
     let mut options = context.open_options(&context.location()?)?;
     options.key_hint = Some(new.to_string());
     let reopened = Repository::open(repository.store().clone(), password.bytes(), &options)?;
@@ -146,7 +147,7 @@ fn remove_old(repository: &Repository, new: Id, password: &Password, context: &C
 }
 
 impl NewPassword {
-    fn read(&self, context: &Context) -> anyhow::Result<Password> {
+    fn read(&self, context: &Context) -> anyhow::Result<Secret> {
         let source = match &self.new_password_file {
             Some(file) => Source::File(file.clone()),
             None => Source::Terminal("the new key"),

@@ -15,6 +15,7 @@ mod backup;
 mod cat;
 mod check;
 mod completions;
+mod config;
 mod copy;
 mod diff;
 mod dump;
@@ -86,6 +87,8 @@ pub enum Command {
     Stats(stats::Args),
     /// Make a damaged repository usable again
     Repair(repair::Args),
+    /// Write, check and show the configuration file
+    Config(config::Args),
     /// Try everything out: make a repository, back up, restore, compare
     Quickstart(quickstart::Args),
     /// List, add, change and remove passwords
@@ -135,6 +138,7 @@ pub fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
         Command::Tag(args) => tag::run(args, context),
         Command::Stats(args) => stats::run(args, context),
         Command::Repair(args) => repair::run(args, context),
+        Command::Config(args) => config::run(args, context),
         Command::Quickstart(args) => quickstart::run(args, context),
         Command::Key(args) => key::run(args, context),
         Command::Unlock(args) => unlock::run(args, context),

@@ -2,7 +2,7 @@
 
 use super::Misuse;
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -24,12 +24,19 @@ macro_rules! variables {
 }
 
 variables! {
+    CONFIG = "MAINSTAY_CONFIG": "configuration file (--config)";
     REPOSITORY = "MAINSTAY_REPOSITORY": "address of the repository (--repo)";
     REPOSITORY_FILE = "MAINSTAY_REPOSITORY_FILE": "file that holds the address (--repository-file)";
     PASSWORD = "MAINSTAY_PASSWORD": "password of the repository";
     PASSWORD_FILE = "MAINSTAY_PASSWORD_FILE": "file that holds the password (--password-file)";
     PASSWORD_COMMAND = "MAINSTAY_PASSWORD_COMMAND": "command that prints the password (--password-command)";
     KEY_HINT = "MAINSTAY_KEY_HINT": "id of the key to try first (--key-hint)";
+    SOURCES = "MAINSTAY_SOURCES": "without a file: paths of the job `default`, separated by colons";
+    SCHEDULE = "MAINSTAY_SCHEDULE": "without a file: when that job runs, such as `0 2 * * *`";
+    TIMEZONE = "MAINSTAY_TIMEZONE": "without a file: time zone of the schedule, such as `Europe/Berlin`";
+    KEEP = "MAINSTAY_KEEP": "without a file: what is kept, such as `daily=7,weekly=4`";
+    EXCLUDE = "MAINSTAY_EXCLUDE": "without a file: patterns to leave out, separated by colons";
+    HOST = "MAINSTAY_HOST": "without a file: name of this host in snapshots";
     FROM_REPOSITORY = "MAINSTAY_FROM_REPOSITORY": "address of the repository to copy from (--from-repo)";
     FROM_PASSWORD = "MAINSTAY_FROM_PASSWORD": "password of the repository to copy from";
     FROM_PASSWORD_FILE = "MAINSTAY_FROM_PASSWORD_FILE": "file that holds that password (--from-password-file)";
@@ -46,15 +53,16 @@ variables! {
     NO_COLOR = "NO_COLOR": "no colours in tables and progress";
     HOME = "HOME": "where ~/.cache and ~/.local/share are";
     XDG_CACHE_HOME = "XDG_CACHE_HOME": "parent of the cache's directory, instead of ~/.cache";
+    CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY": "where systemd puts the credentials of the unit";
     XDG_DATA_HOME = "XDG_DATA_HOME": "parent of the state's directory, instead of ~/.local/share";
 }
 
 /// What every variable that holds one of our secrets begins with; child processes do not get these.
 pub const OWN_PREFIX: &str = "MAINSTAY_";
 
-/// The variables as they were when the program started.
+/// The variables as they were when the program started. All of them: a configuration may name any as the place of a secret.
 #[derive(Clone, Default)]
-pub struct Environment(HashMap<&'static str, OsString>);
+pub struct Environment(HashMap<OsString, OsString>);
 
 impl std::fmt::Debug for Environment {
     /// Names only: values may be secret.
@@ -65,10 +73,8 @@ impl std::fmt::Debug for Environment {
 
 impl Environment {
     /// This process's.
-    #[expect(clippy::disallowed_methods, reason = "this is the one reader of the environment")]
     pub fn current() -> Self {
-        let read = |variable: &Variable| Some((variable.name, std::env::var_os(variable.name)?));
-        Self(ALL.iter().filter_map(read).collect())
+        Self(std::env::vars_os().collect())
     }
 
     /// One made for a test.
@@ -76,14 +82,26 @@ impl Environment {
         Self(
             values
                 .into_iter()
-                .map(|(variable, value)| (variable.name, value.into()))
+                .map(|(variable, value)| (variable.name.into(), value.into()))
                 .collect(),
         )
     }
 
+    /// The same with another variable, for a test.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.insert(name.into(), value.into());
+        self
+    }
+
     /// A variable's value, even if it is empty.
     pub fn raw(&self, variable: Variable) -> Option<OsString> {
-        self.0.get(variable.name).cloned()
+        self.named(variable.name)
+    }
+
+    /// The value of a variable that the user's configuration names.
+    pub fn named(&self, name: &str) -> Option<OsString> {
+        self.0.get(OsStr::new(name)).cloned()
     }
 
     /// A variable that is set and not empty.

@@ -3,9 +3,18 @@
 pub mod address;
 pub mod directories;
 pub mod env;
+pub mod file;
+pub mod keys;
+pub mod model;
 pub mod password;
+pub mod problem;
+pub mod secret;
 pub mod store;
+pub mod tree;
 pub mod units;
+
+#[cfg(test)]
+mod examples_test;
 
 use std::error::Error;
 

@@ -2,27 +2,12 @@
 
 use super::Misuse;
 use super::env::{Environment, Variable};
+use super::secret::Secret;
 use crate::exec;
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
-
-/// A password. Its memory is overwritten when it is dropped, and nothing prints it.
-pub struct Password(Zeroizing<Vec<u8>>);
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Password(…)")
-    }
-}
-
-impl Password {
-    /// The password itself.
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
 
 /// How a password can be given by options.
 #[derive(Clone, Debug, Default)]
@@ -99,7 +84,7 @@ impl Source {
     }
 
     /// Fetch the password.
-    pub fn read(&self, environment: &Environment) -> anyhow::Result<Password> {
+    pub fn read(&self, environment: &Environment) -> anyhow::Result<Secret> {
         let bytes = match self {
             Self::File(file) => read_file(file)?,
             Self::Command(command) => trimmed(Zeroizing::new(exec::output(command)?)),
@@ -110,7 +95,7 @@ impl Source {
     }
 
     /// Fetch a password for something new: a user who types it does so twice.
-    pub fn read_new(&self, environment: &Environment) -> anyhow::Result<Password> {
+    pub fn read_new(&self, environment: &Environment) -> anyhow::Result<Secret> {
         let Self::Terminal(subject) = self else {
             return self.read(environment);
         };
@@ -123,12 +108,12 @@ impl Source {
         self.refuse_empty(first)
     }
 
-    fn refuse_empty(&self, bytes: Zeroizing<Vec<u8>>) -> anyhow::Result<Password> {
+    fn refuse_empty(&self, bytes: Zeroizing<Vec<u8>>) -> anyhow::Result<Secret> {
         if bytes.is_empty() {
             let hint = "An empty password protects nothing: choose another one.";
             return Err(Misuse::new(format!("{} is empty", self.describe()), hint).into());
         }
-        Ok(Password(bytes))
+        Ok(Secret::new(bytes))
     }
 
     fn describe(&self) -> String {
@@ -150,7 +135,7 @@ fn read_file(file: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
 }
 
 /// Without a byte order mark and the white space around, as restic reads it: so that one file serves both programs.
-fn trimmed(bytes: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+pub(super) fn trimmed(bytes: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let text = std::str::from_utf8(bytes).map_or(bytes.trim_ascii(), |text| text.trim().as_bytes());
     Zeroizing::new(text.to_vec())

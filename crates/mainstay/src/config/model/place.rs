@@ -1,0 +1,245 @@
+//! Where a repository is.
+
+use crate::config::Misuse;
+use crate::config::tree::Origin;
+use std::fmt;
+use storage::Location;
+
+/// The address of a repository, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A store that this version can open.
+    Store(Location),
+    /// One that it cannot open yet; the address was checked.
+    Later(Scheme, String),
+}
+
+/// Kinds of stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// A directory.
+    Local,
+    /// S3 and what speaks it.
+    S3,
+    /// SFTP.
+    Sftp,
+    /// WebDAV, over TLS or not.
+    Webdav,
+    /// Azure Blob Storage.
+    Azblob,
+    /// Google Cloud Storage.
+    Gcs,
+    /// Backblaze B2.
+    B2,
+    /// Dropbox.
+    Dropbox,
+    /// A server for restic's REST protocol.
+    Rest,
+    /// A remote of rclone.
+    Rclone,
+}
+
+/// What an address looks like.
+const FORMS: [(Scheme, &str, &str, &str); 11] = [
+    (Scheme::S3, "s3", "s3:", "s3://BUCKET/PREFIX"),
+    (Scheme::Sftp, "sftp", "sftp://", "sftp://USER@HOST/PATH"),
+    (Scheme::Webdav, "webdav", "webdav+https://", "webdav+https://HOST/PATH"),
+    (Scheme::Webdav, "webdav", "webdav+http://", "webdav+http://HOST/PATH"),
+    (Scheme::Azblob, "azblob", "azblob://", "azblob://CONTAINER/PREFIX"),
+    (Scheme::Gcs, "gcs", "gcs://", "gcs://BUCKET/PREFIX"),
+    (Scheme::B2, "b2", "b2://", "b2://BUCKET/PREFIX"),
+    (Scheme::Dropbox, "dropbox", "dropbox:", "dropbox:PATH"),
+    (Scheme::Rest, "rest", "rest:https://", "rest:https://HOST/PATH"),
+    (Scheme::Rest, "rest", "rest:http://", "rest:http://HOST/PATH"),
+    (Scheme::Rclone, "rclone", "rclone:", "rclone:REMOTE:PATH"),
+];
+
+impl Scheme {
+    /// As the tables name it.
+    pub fn name(self) -> &'static str {
+        FORMS
+            .iter()
+            .find(|(scheme, ..)| *scheme == self)
+            .map_or("local", |(_, name, ..)| name)
+    }
+}
+
+impl Place {
+    /// Understand an address that is written at `origin`.
+    ///
+    /// # Errors
+    /// What is wrong with it, and the way out.
+    pub fn parse(address: &str, origin: &Origin) -> Result<Self, (String, String)> {
+        if holds_password(address) {
+            let hint = "Write `access_key`, `secret_key`, `user` or `login_password` beside `url`, as secrets.";
+            return Err(("`url` holds a password".to_owned(), hint.to_owned()));
+        }
+        let form = FORMS.iter().find(|(_, _, prefix, _)| address.starts_with(prefix));
+        match form {
+            Some((Scheme::S3, ..)) => store(address),
+            Some((scheme, _, prefix, form)) => {
+                let rest = &address[prefix.len()..];
+                if is_complete(*scheme, rest) {
+                    Ok(Self::Later(*scheme, address.to_owned()))
+                } else {
+                    Err((
+                        format!("`url` is `{address}`, in which something is missing"),
+                        format!("Write it like this: `{form}`."),
+                    ))
+                }
+            }
+            None => local(address, origin),
+        }
+    }
+
+    /// What kind of store it is.
+    pub fn scheme(&self) -> Scheme {
+        match self {
+            Self::Store(Location::S3(_)) => Scheme::S3,
+            Self::Store(Location::Local(_) | Location::Memory(_)) => Scheme::Local,
+            Self::Later(scheme, _) => *scheme,
+        }
+    }
+
+    /// The location to open.
+    ///
+    /// # Errors
+    /// [`Misuse`] if this version cannot open stores of its kind.
+    pub fn location(&self) -> Result<&Location, Misuse> {
+        match self {
+            Self::Store(location) => Ok(location),
+            Self::Later(scheme, url) => {
+                let message = format!(
+                    "`{url}` cannot be opened: this version has no `{}` stores",
+                    scheme.name()
+                );
+                Err(Misuse::new(message, "Use a directory or an `s3://` address for now."))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(location) => location.fmt(f),
+            Self::Later(_, url) => f.write_str(url),
+        }
+    }
+}
+
+/// `scheme://user:password@host`
+fn holds_password(address: &str) -> bool {
+    let authority = address
+        .split_once("//")
+        .map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+}
+
+fn store(address: &str) -> Result<Place, (String, String)> {
+    address.parse().map(Place::Store).map_err(|error: storage::Error| {
+        let why = error
+            .source
+            .as_ref()
+            .map_or_else(|| error.to_string(), ToString::to_string);
+        let hint = "Write `s3://BUCKET/PREFIX` and the store's address as `endpoint`.".to_owned();
+        (format!("`url` is `{address}`: {why}"), hint)
+    })
+}
+
+/// A path; what looks like an address of a kind that nobody knows is not taken for one.
+fn local(address: &str, origin: &Origin) -> Result<Place, (String, String)> {
+    let path = address.strip_prefix("file://").unwrap_or(address);
+    let scheme = path.split(['/', '.']).next().unwrap_or_default();
+    if let Some((scheme, _)) = scheme.split_once(':') {
+        let mut known: Vec<&str> = FORMS.iter().map(|(.., form)| *form).collect();
+        known.insert(0, "/PATH");
+        let hint = format!(
+            "Write one of {}; a path with a colon begins with `./`.",
+            known.join(", ")
+        );
+        return Err((
+            format!("`url` is `{address}`, but there are no stores of kind `{scheme}:`"),
+            hint,
+        ));
+    }
+    Ok(Place::Store(Location::Local(origin.resolve(path))))
+}
+
+/// Whether host, bucket or remote are there.
+fn is_complete(scheme: Scheme, rest: &str) -> bool {
+    let first = rest.split('/').next().unwrap_or_default();
+    match scheme {
+        Scheme::Local | Scheme::S3 | Scheme::Dropbox => true,
+        Scheme::Sftp => {
+            let host = first.rsplit('@').next().unwrap_or_default();
+            let (host, port) = host.rsplit_once(':').unwrap_or((host, "22"));
+            !host.is_empty() && port.parse::<u16>().is_ok() && rest.contains('/')
+        }
+        Scheme::Webdav | Scheme::Rest | Scheme::Azblob | Scheme::Gcs | Scheme::B2 => !first.is_empty(),
+        Scheme::Rclone => rest.split_once(':').is_some_and(|(remote, _)| !remote.is_empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn origin() -> Origin {
+        Origin::File {
+            file: Path::new("/etc/mainstay/mainstay.yaml").into(),
+            line: 1,
+            column: 1,
+        }
+    }
+
+    #[test]
+    fn addresses_of_every_kind() {
+        for (address, scheme, shown) in [
+            ("/srv/backup", "local", "/srv/backup"),
+            ("./backups", "local", "/etc/mainstay/backups"),
+            ("file:///srv/backup", "local", "/srv/backup"),
+            ("./odd:name", "local", "/etc/mainstay/odd:name"),
+            ("s3://bucket/prefix", "s3", "s3://bucket/prefix"),
+            (
+                "s3:https://s3.example.org/bucket",
+                "s3",
+                "s3:https://s3.example.org/bucket",
+            ),
+            ("sftp://u@host:2222/path", "sftp", "sftp://u@host:2222/path"),
+            ("webdav+https://host/x", "webdav", "webdav+https://host/x"),
+            ("azblob://container", "azblob", "azblob://container"),
+            ("gcs://bucket/p", "gcs", "gcs://bucket/p"),
+            ("b2://bucket/p", "b2", "b2://bucket/p"),
+            ("dropbox:", "dropbox", "dropbox:"),
+            ("rest:https://host/x", "rest", "rest:https://host/x"),
+            ("rclone:nas:backups/x", "rclone", "rclone:nas:backups/x"),
+        ] {
+            let place = Place::parse(address, &origin()).unwrap();
+            assert_eq!((place.scheme().name(), place.to_string().as_str()), (scheme, shown));
+            assert_eq!(place.location().is_ok(), matches!(scheme, "local" | "s3"), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_no_path() {
+        for (address, message) in [
+            ("swift:container:/x", "there are no stores of kind `swift:`"),
+            ("sftp:host:/x", "there are no stores of kind `sftp:`"),
+            ("https://host/x", "there are no stores of kind `https:`"),
+            ("sftp://host", "something is missing"),
+            ("sftp://host:port/x", "something is missing"),
+            ("b2://", "something is missing"),
+            ("rclone:remote", "something is missing"),
+            ("s3://", "the bucket is missing"),
+            ("rest:ftp://x", "there are no stores of kind `rest:`"),
+            ("s3:https://KEY:SECRET@host/bucket", "holds a password"),
+            ("sftp://u:pw@host/x", "holds a password"),
+        ] {
+            let (error, hint) = Place::parse(address, &origin()).unwrap_err();
+            assert!(error.contains(message) && !hint.is_empty(), "{address}: {error}");
+            assert!(!error.contains("SECRET") && !error.contains("pw"), "{error}");
+        }
+    }
+}
