@@ -3,8 +3,10 @@
 use crate::exit::Exit;
 use repository::Cancel;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level;
+use signal_hook::low_level::siginfo::{Cause, Origin};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -13,13 +15,16 @@ const SAME_REQUEST: Duration = Duration::from_millis(500);
 
 /// A flag that is set by the first Ctrl-C (or SIGTERM, SIGHUP): work under way then stops within seconds and cleans up. A
 /// second one ends the program at once.
+///
+/// A SIGHUP that another process sends is no such request: `restic unlock` finds out with it whether the holder of a lock is alive. The
+/// kernel sends one when a terminal is closed.
 pub fn cancel_on_signals() -> io::Result<Cancel> {
     let cancel = Cancel::default();
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let mut signals = SignalsInfo::<WithOrigin>::new([SIGINT, SIGTERM, SIGHUP])?;
     let flag = cancel.clone();
     let wait = move || {
         let mut first: Option<Instant> = None;
-        for _ in signals.forever() {
+        for _ in signals.forever().filter(is_request) {
             flag.cancel();
             if first.get_or_insert_with(Instant::now).elapsed() > SAME_REQUEST {
                 low_level::exit(Exit::Interrupted.code().into());
@@ -28,4 +33,8 @@ pub fn cancel_on_signals() -> io::Result<Cancel> {
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
     Ok(cancel)
+}
+
+fn is_request(origin: &Origin) -> bool {
+    origin.signal != SIGHUP || !matches!(origin.cause, Cause::Sent(_))
 }

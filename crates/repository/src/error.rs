@@ -38,6 +38,9 @@ pub enum Error {
         /// Who holds it since when, as a phrase: `exclusively by PID 12 on host since …`.
         holder: String,
     },
+    /// The lock that this process held is gone.
+    #[error("the lock on the repository was removed while it was in use")]
+    LockLost,
     /// Something stored is not what was written.
     #[error("{object} `{name}` is damaged: {reason}")]
     Damaged {
@@ -148,6 +151,9 @@ impl Error {
             Self::WrongPassword { .. } => "Check the password; `mainstay key list` shows whose keys there are.",
             Self::Locked { .. } => {
                 "Wait for the other process (`--retry-lock 10m`), or remove locks of dead processes with `mainstay unlock`."
+            }
+            Self::LockLost => {
+                "Run the command again; `mainstay unlock --remove-all` is only for when nobody is at work."
             }
             Self::Damaged { .. } => {
                 "Run `mainstay check --read-data` to see the extent of the damage; `mainstay repair` says how to go on."

@@ -33,12 +33,20 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let destination = context.open()?;
     let mut progress = context.progress();
     let _source_lock = context.lock_for_reading(&source, &progress)?;
-    let _destination_lock = context.lock_always(&destination, LockKind::Shared, &progress)?;
+    let lock = context.lock_always(&destination, LockKind::Shared, &progress)?;
     let chosen = snapshots(&source, &args.snapshots, &args.filter.filter(), &progress)?;
     let options = CopyOptions {
         packs: context.pack_options(),
     };
-    let report = copy::copy(&source, &destination, &chosen, &options, context.cancel(), &progress)?;
+    let report = copy::copy(
+        &source,
+        &destination,
+        &chosen,
+        &options,
+        &lock,
+        context.cancel(),
+        &progress,
+    )?;
     progress.finish();
     let mut text = format!(
         "copied {} with {} new, {}; {} there already",

@@ -3,7 +3,7 @@
 use super::output::{bytes, count, duration};
 use super::patterns::{self, ExcludeArgs, add_all, read_patterns};
 use super::selection::FilterArgs;
-use super::{Context, output};
+use super::{Context, location_path, output};
 use crate::config::Misuse;
 use crate::exit::Exit;
 use output::Progress;
@@ -68,7 +68,7 @@ pub struct Args {
 
 /// Restore a snapshot, or part of it, into a directory.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
-    let options = options(&args)?;
+    let options = options(&args, context)?;
     let repository = context.open()?;
     let mut progress = context.progress();
     let _lock = context.lock_for_reading(&repository, &progress)?;
@@ -86,8 +86,10 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::from_problems(report.problems))
 }
 
-fn options(args: &Args) -> Result<RestoreOptions, Misuse> {
+fn options(args: &Args, context: &Context) -> Result<RestoreOptions, Misuse> {
+    let own = [location_path(&context.location()?), context.cache_directory()];
     Ok(RestoreOptions {
+        protect: own.into_iter().flatten().collect(),
         filter: filter(args)?,
         delete: args.delete,
         overwrite: args.overwrite,

@@ -230,6 +230,7 @@ fn heavy_a_copy_can_fail_at_every_call() {
             &destination,
             &snapshots(&history.sober),
             &options,
+            &lock,
             &cancel,
             &monitor,
         );

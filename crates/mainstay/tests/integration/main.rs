@@ -7,6 +7,7 @@
 //! * [`random`]: random sequences of operations against plain copies of the tree.
 //! * [`trees`]: every kind of entry, long names and paths, huge folders and files, what cannot be read.
 //! * [`live`]: files that change while they are read.
+//! * [`safety`]: what is not to happen: losing a source, the repository, the system, or a snapshot that looks complete.
 //! * [`s3`]: the program against an S3 server that fails.
 //! * [`engine`]: the engine in the process, on stores that tests control.
 //! * [`peer`]: restic, copies of trees, and keys that open quickly.
@@ -23,5 +24,6 @@ mod oracle;
 mod peer;
 mod random;
 mod s3;
+mod safety;
 mod scene;
 mod trees;

@@ -5,6 +5,7 @@ use crate::scene::{Scene, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Child;
 use testkit::tree::{CompareOptions, TreeSpec, compare_trees, content, every_kind};
@@ -253,9 +254,10 @@ fn writers_take_turns() {
     restic_restores_latest(&scene);
 }
 
+/// It has to succeed, whatever happened to it meanwhile.
 fn end(mut child: Child) {
-    drop(child.stdin.take());
-    child.wait().unwrap();
+    child.stdin.take().unwrap().write_all(b"content").unwrap();
+    assert!(child.wait().unwrap().success());
 }
 
 fn kill(mut child: Child) {

@@ -6,7 +6,7 @@ use crate::scene::Scene;
 use fastrand::Rng;
 use repository::restic::backup::BackupOptions;
 use repository::restic::copy::{CopyOptions, copy};
-use repository::restic::lock::LockOptions;
+use repository::restic::lock::{Lock, LockKind, LockOptions};
 use repository::restic::packer::PackOptions;
 use repository::restic::prune::{MaxUnused, PruneOptions};
 use repository::restic::repository::Repository;
@@ -206,11 +206,13 @@ impl World {
         let from = self.random.usize(..2);
         self.log.push(format!("copy from {from}"));
         let (here, there) = (&self.repositories[from], &self.repositories[1 - from]);
+        let lock = Lock::acquire(there, LockKind::Shared, &LockOptions::default(), &Recorder::default()).unwrap();
         let report = copy(
             here,
             there,
             &snapshots(here),
             &CopyOptions::default(),
+            &lock,
             &Cancel::default(),
             &Recorder::default(),
         )

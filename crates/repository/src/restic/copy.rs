@@ -1,6 +1,7 @@
 //! Copies snapshots to another repository, which has another key.
 
 use super::index::Index;
+use super::lock::Lock;
 use super::node::Node;
 use super::object::ObjectKind;
 use super::pack::BlobKind;
@@ -33,7 +34,8 @@ pub struct CopyReport {
     pub stored_bytes: u64,
 }
 
-/// Copy `snapshots` of `source` to `destination`. The caller holds a shared lock on both.
+/// Copy `snapshots` of `source` to `destination`. The caller holds a shared lock on both; `lock` is that on the
+/// destination.
 ///
 /// Blobs are copied as they are, wherever the chunkers cut; what is there already is not copied. An interrupted copy goes on where it
 /// stopped. Snapshots are stored when all of their blobs are.
@@ -42,6 +44,7 @@ pub fn copy(
     destination: &Repository,
     snapshots: &[(Id, Snapshot)],
     options: &CopyOptions,
+    lock: &Lock,
     cancel: &Cancel,
     monitor: &dyn Monitor,
 ) -> Result<CopyReport> {
@@ -68,12 +71,14 @@ pub fn copy(
             compress: source.config().version < destination.config().version,
             monitor,
         }
-        .copy(&entries)
+        .copy(&entries)?;
+        lock.check()
     })?;
     report.blobs = added.data_blobs.into_inner() + added.tree_blobs.into_inner();
     report.stored_bytes = added.stored_bytes.into_inner();
     for (id, snapshot) in new {
         cancel.check()?;
+        lock.check()?;
         let copied = Snapshot {
             parent: None,
             original: snapshot.original.or(Some(*id)),

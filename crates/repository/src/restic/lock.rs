@@ -192,29 +192,39 @@ impl Lock {
         self.shared.kind
     }
 
-    /// Whether the lock still protects. Called before anything that relies on it becomes final: this process may have been
-    /// suspended, or the store may have been out of reach, for longer than others wait.
+    /// Whether the lock is still there and fresh. Called before anything that relies on it becomes final: somebody may have removed it;
+    /// or this process was suspended, or the store out of reach, for longer than others wait.
     pub fn check(&self) -> Result<()> {
-        let age = clock::now().duration_since(self.shared.state.lock().1);
-        if age < GIVE_UP_AFTER {
-            return Ok(());
-        }
-        let (id, _) = *self.shared.state.lock();
-        let lost = || Error::Refused {
-            message: "the lock on the repository was lost while this process slept".to_owned(),
-            hint: "Run the command again; what was stored so far is used.".to_owned(),
-        };
-        match self.shared.repository.store().stat(&ObjectKind::Lock.object_name(&id)) {
-            Ok(_) => self.shared.refresh(),
-            Err(error) if error.kind == ErrorKind::NotFound => Err(lost()),
-            Err(error) => Err(error.into()),
+        loop {
+            let (id, refreshed) = *self.shared.state.lock();
+            if self.shared.is_there(&id)? {
+                let is_fresh = clock::now().duration_since(refreshed) < GIVE_UP_AFTER;
+                return if is_fresh { Ok(()) } else { self.shared.refresh() };
+            }
+            // It may have been refreshed in this moment: then there is another.
+            if self.shared.state.lock().0 == id {
+                return Err(Error::LockLost);
+            }
         }
     }
 }
 
 impl Shared {
-    /// Write a new lock, then remove the old one, so that there is one at every moment.
+    fn is_there(&self, id: &Id) -> Result<bool> {
+        match self.repository.store().stat(&ObjectKind::Lock.object_name(id)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Write a new lock, then remove the old one, so that there is one at every moment. A lock that somebody removed is not written
+    /// again: what it protected may be gone.
     fn refresh(&self) -> Result<()> {
+        let current = self.state.lock().0;
+        if !self.is_there(&current)? {
+            return Err(Error::LockLost);
+        }
         let file = LockFile::new(self.kind);
         let new = self.repository.write_json(ObjectKind::Lock, &file)?;
         let (old, _) = std::mem::replace(&mut *self.state.lock(), (new, file.time));

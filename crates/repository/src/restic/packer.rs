@@ -148,9 +148,13 @@ impl<'r> Packer<'r> {
             let _end = EndOfQueue(&packer.queue);
             work(&packer).and_then(|done| packer.close_packs().map(|()| done))
         });
-        let indexed = write_index(repository, packer.new_index.into_inner());
-        // The reason why the queue broke explains more than that it broke. The index is written also after a failure, if that
-        // is possible: the next run then finds what this one stored.
+        // The index is written also after a failure, if that is possible: the next run then finds what this one stored. Without the lock,
+        // somebody may have removed it.
+        let indexed = match done {
+            Err(Error::LockLost) => Ok(()),
+            _ => write_index(repository, packer.new_index.into_inner()),
+        };
+        // The reason why the queue broke explains more than that it broke.
         if let Some(error) = packer.failure.into_inner() {
             return Err(error);
         }

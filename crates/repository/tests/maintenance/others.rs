@@ -11,11 +11,13 @@ fn copies_are_the_same_and_made_once() {
     let (from, to) = (Bench::with_history(), Bench::new());
     let (source, destination) = (from.open(), to.open());
     let copy_all = || {
+        let lock = shared(&destination);
         copy(
             &source,
             &destination,
             &readable_snapshots(&source),
             &CopyOptions::default(),
+            &lock,
             &Cancel::default(),
             &Recorder::default(),
         )
@@ -27,11 +29,13 @@ fn copies_are_the_same_and_made_once() {
     let again = copy_all();
     assert_eq!((again.copied.len(), again.skipped.len(), again.blobs), (0, 3, 0));
     // A copy of a copy is known by its origin.
+    let lock = shared(&source);
     let back = copy(
         &destination,
         &source,
         &readable_snapshots(&destination),
         &CopyOptions::default(),
+        &lock,
         &Cancel::default(),
         &Recorder::default(),
     );

@@ -239,6 +239,17 @@ fn collect(repository: &Repository, index: &Index, tree: &Id, path: &str, files:
     }
 }
 
+/// A lock of those who add.
+pub fn shared(repository: &Repository) -> Lock {
+    Lock::acquire(
+        repository,
+        LockKind::Shared,
+        &LockOptions::default(),
+        &Recorder::default(),
+    )
+    .unwrap()
+}
+
 pub fn exclusive(repository: &Repository) -> Result<Lock> {
     Lock::acquire(
         repository,

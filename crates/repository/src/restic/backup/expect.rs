@@ -1,7 +1,7 @@
 //! How much there is to do, for progress: what the parent snapshot held or a look ahead counts, until everything is found.
 
 use super::job::Job;
-use super::scan::{Listed, stat_all, unmarked};
+use super::scan::{Listed, home, names_to_follow, stat_all};
 use crate::local::meta::stat_fd;
 use crate::local::scan::list_dir;
 use crate::restic::snapshot::Summary;
@@ -83,6 +83,7 @@ pub fn look_ahead(job: &Job<'_>, paths: Vec<PathBuf>) {
         };
         for (name, stat) in entries {
             if stat.is_dir() {
+                let device = home(job, &path, (&name, &stat), device);
                 waiting.push((path.join(name), Some(device)));
             } else if stat.is_file() {
                 files += 1;
@@ -103,9 +104,6 @@ fn list(job: &Job<'_>, path: &Path, device: Option<u64>) -> io::Result<(u64, Vec
     let fd: OwnedFd = rustix::fs::open(path, flags, Mode::empty())?;
     let here = stat_fd(&fd)?.dev;
     let device = device.unwrap_or(here);
-    if job.options.one_file_system && here != device {
-        return Ok((device, Vec::new()));
-    }
-    let names = unmarked(job, &fd, list_dir(fd.as_fd())?);
+    let names = names_to_follow(job, path, &fd, list_dir(fd.as_fd())?, here == device);
     Ok((device, stat_all(job, path, &fd, names).0))
 }

@@ -19,6 +19,7 @@ use crate::restic::tree::Tree;
 use crate::{Cancel, Counters, Error, Event, Id, Monitor, Result};
 use parking_lot::Mutex;
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -66,6 +67,8 @@ pub struct Job<'a> {
     pub monitor: &'a dyn Monitor,
     pub known: Option<ScanCache>,
     pub parent_tree: Option<Id>,
+    /// Paths that were named although they lie in others that were.
+    pub nested: Vec<PathBuf>,
     pub new_blobs: NewBlobs,
     pub chunker: Chunker,
     pub users: Users,
@@ -112,6 +115,7 @@ impl<'a> Job<'a> {
             monitor,
             known,
             parent_tree,
+            nested: Vec::new(),
             new_blobs: NewBlobs::default(),
             chunker: Chunker::new(packer.repository().config()),
             users: Users::load(),
@@ -128,7 +132,8 @@ impl<'a> Job<'a> {
     }
 
     /// Run all threads until everything is captured or something failed.
-    pub fn capture(self, sources: Sources) -> Result<Captured> {
+    pub fn capture(mut self, sources: Sources) -> Result<Captured> {
+        self.nested.clone_from(&sources.nested);
         let workers = cores();
         let readers = if self.options.read_concurrency > 0 {
             self.options.read_concurrency
@@ -154,7 +159,7 @@ impl<'a> Job<'a> {
                 let paths = sources.places();
                 scope.spawn(move || expect::look_ahead(job, paths));
             }
-            let started = scan::start(job, sources, &stack, &read_sender);
+            let started = scan::start(job, sources.what, &stack, &read_sender);
             if let Err(error) = started {
                 job.fail(error);
             }

@@ -67,7 +67,9 @@ pub fn run(
             known,
             parent.as_ref().map(|(_, snapshot)| snapshot.tree),
         );
-        job.capture(sources)
+        let captured = job.capture(sources)?;
+        // Without the lock, packs that are not in the index yet may have been taken for leftovers.
+        lock.check().map(|()| captured)
     })?;
     refuse_nothing(&captured, &paths, options)?;
     let summary = summarize(started, &captured, &added);

@@ -6,7 +6,7 @@ use super::files::{Batch, FileToRead, ToRead};
 use super::job::{Change, Job};
 use super::parent::is_unchanged;
 use super::scan_cache::{Digest, NO_DIGEST, truncated};
-use super::sources::{Child, Named, Sources};
+use super::sources::{Child, Named, What};
 use crate::local::meta::{Stat, stat_at, stat_path};
 use crate::local::node::{node_at, node_from_stat};
 use crate::local::scan::{list_dir, open_dir};
@@ -82,10 +82,10 @@ impl Stack {
 }
 
 /// Turn the sources into directories to scan and files to read.
-pub fn start(job: &Job<'_>, sources: Sources, stack: &Stack, files: &Sender<ToRead>) -> Result<()> {
+pub fn start(job: &Job<'_>, sources: What, stack: &Stack, files: &Sender<ToRead>) -> Result<()> {
     let mut saver = Saver::new(job)?;
     match sources {
-        Sources::WholeHost => {
+        What::WholeHost => {
             let root = Path::new("/");
             let holder = Arc::new(open_directory(root)?);
             let stat = stat_path(root).map_err(Error::local("read", root))?;
@@ -101,7 +101,7 @@ pub fn start(job: &Job<'_>, sources: Sources, stack: &Stack, files: &Sender<ToRe
             }]);
             Ok(())
         }
-        Sources::Named(named, _) => {
+        What::Named(named, _) => {
             let beginning = Beginning {
                 path: "/".into(),
                 parent: None,
@@ -282,8 +282,7 @@ fn scan(job: &Job<'_>, task: ToScan, stack: &Stack, files: &Sender<ToRead>, save
             }
         };
     let fd = Arc::new(fd);
-    let stays = !job.options.one_file_system || task.stat.dev == task.device;
-    let names = if stays { unmarked(job, &fd, names) } else { Vec::new() };
+    let names = names_to_follow(job, &path, &fd, names, task.stat.dev == task.device);
     let (entries, failed) = stat_all(job, &path, &fd, names);
     let digest = digest(&entries, listed_at);
     let seen = job.known.as_ref().and_then(|known| known.find(&path));
@@ -345,8 +344,36 @@ impl ToScan {
     }
 }
 
+/// What is left of a directory: in another file system than its source's, with `--one-file-system`, only what leads to something that
+/// was named, too.
+pub fn names_to_follow(
+    job: &Job<'_>,
+    path: &Path,
+    fd: &OwnedFd,
+    names: Vec<OsString>,
+    is_at_home: bool,
+) -> Vec<OsString> {
+    if is_at_home || !job.options.one_file_system {
+        return unmarked(job, fd, names);
+    }
+    let leads_to_named = |name: &OsString| {
+        let path = path.join(name);
+        job.nested.iter().any(|named| named.starts_with(&path))
+    };
+    names.into_iter().filter(leads_to_named).collect()
+}
+
+/// The file system that a directory's source is in: that of the source around it, unless it was named itself.
+pub fn home(job: &Job<'_>, parent: &Path, (name, stat): (&OsStr, &Stat), around: u64) -> u64 {
+    if !job.nested.is_empty() && job.nested.contains(&parent.join(name)) {
+        stat.dev
+    } else {
+        around
+    }
+}
+
 /// What is left of a directory: everything, or only the file that says that the rest is to be left out.
-pub fn unmarked(job: &Job<'_>, fd: &OwnedFd, mut names: Vec<OsString>) -> Vec<OsString> {
+fn unmarked(job: &Job<'_>, fd: &OwnedFd, mut names: Vec<OsString>) -> Vec<OsString> {
     // A marker that cannot be read excludes nothing: rather too much than too little.
     if let Ok(Some(marker)) = job.options.filter.marker_in(fd, &names) {
         names.retain(|name| name == marker);
@@ -512,13 +539,14 @@ impl Scanned<'_, '_> {
     fn add_directory(&mut self, slot: usize, name: OsString, stat: Stat) {
         let before = self.before.as_ref().and_then(|tree| tree.find(&name)?.subtree);
         let (parent, holder) = (Some((Arc::clone(&self.directory), slot)), Arc::clone(&self.fd));
+        let device = home(self.job, &self.directory.path, (&name, &stat), self.device);
         self.directories.push(ToScan {
             parent,
             holder,
             name,
             stat,
             before,
-            device: self.device,
+            device,
             is_top: false,
         });
     }

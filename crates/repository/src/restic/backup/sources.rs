@@ -33,8 +33,16 @@ pub struct Stream {
     pub finish: Box<dyn FnOnce() -> Result<()> + Send>,
 }
 
+/// What the user named, made sense of.
+pub struct Sources {
+    /// What is backed up.
+    pub what: What,
+    /// Paths that were named although they lie in another that was. They are met on the way; in another file system they count all the same.
+    pub nested: Vec<PathBuf>,
+}
+
 /// Everything that is backed up.
-pub enum Sources {
+pub enum What {
     /// The root directory of this host.
     WholeHost,
     /// Paths and streams.
@@ -44,17 +52,17 @@ pub enum Sources {
 impl Sources {
     /// The paths, as the snapshot lists them.
     pub fn paths(&self) -> Vec<String> {
-        match self {
-            Self::WholeHost => vec!["/".to_owned()],
-            Self::Named(_, paths) => paths.clone(),
+        match &self.what {
+            What::WholeHost => vec!["/".to_owned()],
+            What::Named(_, paths) => paths.clone(),
         }
     }
 
     /// Where in the file system they lie.
     pub fn places(&self) -> Vec<PathBuf> {
-        match self {
-            Self::WholeHost => vec![PathBuf::from("/")],
-            Self::Named(named, _) => named.places(Path::new("/")),
+        match &self.what {
+            What::WholeHost => vec![PathBuf::from("/")],
+            What::Named(named, _) => named.places(Path::new("/")),
         }
     }
 }
@@ -74,7 +82,7 @@ impl Named {
 /// is empty.
 pub fn resolve(sources: Vec<Source>) -> Result<Sources> {
     let mut root = Named::default();
-    let mut paths = Vec::new();
+    let (mut paths, mut on_host, mut streams) = (Vec::new(), Vec::new(), 0);
     if sources.is_empty() {
         return Err(Error::Refused {
             message: "nothing to back up was named".to_owned(),
@@ -83,12 +91,19 @@ pub fn resolve(sources: Vec<Source>) -> Result<Sources> {
     }
     for source in sources {
         let (path, child) = match source {
-            Source::Path(path) => (existing(&path)?, Child::Path),
-            Source::Stream { path, reader, finish } => (absolute(&path)?, Child::Stream(Stream { reader, finish })),
+            Source::Path(path) => {
+                let path = existing(&path)?;
+                on_host.push(path.clone());
+                (path, Child::Path)
+            }
+            Source::Stream { path, reader, finish } => {
+                streams += 1;
+                (absolute(&path)?, Child::Stream(Stream { reader, finish }))
+            }
         };
         let names: Vec<OsString> = path.iter().skip(1).map(OsString::from).collect();
         match (names.split_last(), child) {
-            (None, Child::Path) => return Ok(Sources::WholeHost),
+            (None, Child::Path) => continue,
             (None, _) => return Err(refused(format!("`{}` cannot be a file's name", path.display()))),
             (Some((last, parents)), child) => insert(&mut root, parents, last, child, &path)?,
         }
@@ -96,7 +111,24 @@ pub fn resolve(sources: Vec<Source>) -> Result<Sources> {
     }
     paths.sort_unstable();
     paths.dedup();
-    Ok(Sources::Named(root, paths))
+    let is_whole = on_host.iter().any(|path| path.parent().is_none());
+    if is_whole && streams > 0 {
+        return Err(refused("a stream cannot be backed up together with `/`".to_owned()));
+    }
+    let nested = nested(&on_host);
+    let what = if is_whole {
+        What::WholeHost
+    } else {
+        What::Named(root, paths)
+    };
+    Ok(Sources { what, nested })
+}
+
+/// Those that lie in another.
+fn nested(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let lies_in = |path: &PathBuf, other: &PathBuf| path != other && path.starts_with(other);
+    let is_nested = |path: &&PathBuf| paths.iter().any(|other| lies_in(path, other));
+    paths.iter().filter(is_nested).cloned().collect()
 }
 
 fn existing(path: &Path) -> Result<PathBuf> {
@@ -183,6 +215,7 @@ mod tests {
     fn paths_become_absolute_and_clean() {
         assert_eq!(paths(vec![path("/usr/../etc/."), path("/etc")]), ["/etc"]);
         assert_eq!(paths(vec![path("/")]), ["/"]);
+        assert_eq!(paths(vec![path("/etc"), path("/")]), ["/"]);
         assert!(paths(vec![path(".")])[0].starts_with('/'));
     }
 
@@ -192,9 +225,9 @@ mod tests {
             vec![path("/usr"), path("/usr/bin")],
             vec![path("/usr/bin"), path("/usr")],
         ] {
-            let Sources::Named(root, _) = resolve(order).unwrap() else {
-                panic!()
-            };
+            let sources = resolve(order).unwrap();
+            assert_eq!(sources.nested, [PathBuf::from("/usr/bin")]);
+            let What::Named(root, _) = sources.what else { panic!() };
             assert!(matches!(root.children[&OsString::from("usr")], Child::Path));
         }
     }
@@ -210,6 +243,7 @@ mod tests {
             vec![stream("/a"), stream("/a/b")],
             vec![path("/etc"), stream("/etc/x")],
             vec![stream("/")],
+            vec![path("/"), stream("/x")],
         ] {
             assert!(matches!(resolve(sources), Err(Error::Refused { .. })));
         }

@@ -145,6 +145,9 @@ fn remove_others(session: &Session<'_>, left: &Left, dir: &TargetDir, names: &[O
 pub fn remove(session: &Session<'_>, dir: &TargetDir, name: &OsStr, path: &Path) -> io::Result<()> {
     let Some(stat) = dir.stat(name)? else { return Ok(()) };
     let choice = session.options.choose(path, stat.is_dir());
+    if session.protected.holds(&stat) {
+        return Err(io::Error::other("it is the repository or the cache, which stays"));
+    }
     if !stat.is_dir() {
         return if choice.itself {
             dir.remove_file(name).map(|()| deleted(session, path))

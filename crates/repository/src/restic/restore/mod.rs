@@ -18,6 +18,8 @@ mod finish;
 mod options;
 mod plan;
 mod prepare;
+mod preview;
+mod protected;
 mod reads;
 mod session;
 mod sparse;
@@ -56,7 +58,8 @@ pub fn restore(
     Counters::add(&counters.total_files, plan.files);
     Counters::add(&counters.total_bytes, plan.bytes);
     if options.dry_run {
-        return Ok(plan.into_report(monitor));
+        let preview = preview::preview(repository, index, root, options, cancel, monitor)?;
+        return Ok(plan.into_report(preview, monitor));
     }
     monitor.phase("restore");
     let target = TargetDir::create(&options.target).map_err(Error::local("create", &options.target))?;

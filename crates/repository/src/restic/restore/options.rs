@@ -25,6 +25,8 @@ pub struct RestoreOptions {
     pub check_space: bool,
     /// Which metadata is set.
     pub metadata: ApplyOptions,
+    /// Directories that are never removed or restored into: the repository and the cache.
+    pub protect: Vec<PathBuf>,
 }
 
 impl RestoreOptions {
@@ -40,6 +42,7 @@ impl RestoreOptions {
             dry_run: false,
             check_space: true,
             metadata: ApplyOptions::default(),
+            protect: Vec::new(),
         }
     }
 

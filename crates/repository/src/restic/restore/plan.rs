@@ -2,6 +2,8 @@
 
 use super::blobs::chain;
 use super::options::{Overwrite, Problem, RestoreOptions, RestoreReport};
+use super::preview::Preview;
+use super::protected::Protected;
 use crate::restic::index::Index;
 use crate::restic::ls::{self, Descend, Visitor};
 use crate::restic::node::{Node, NodeKind};
@@ -10,6 +12,7 @@ use crate::restic::repository::Repository;
 use crate::{Cancel, Error, Id, Monitor, Result};
 use hashbrown::HashSet;
 use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// What a restore would do.
@@ -31,6 +34,8 @@ pub struct RestorePlan {
     pub problems: u64,
     /// The first [`RestoreReport::LISTED_PROBLEMS`] of them.
     pub listed_problems: Vec<Problem>,
+    /// Names of what is at the top.
+    pub top: Vec<OsString>,
 }
 
 /// Look through the tree `root` and at the target.
@@ -126,6 +131,9 @@ fn may_be_zeros(blob: &PackedBlob) -> bool {
 impl Visitor for Planner<'_> {
     fn entry(&mut self, path: &Path, node: Node) -> Result<Descend> {
         let choice = self.options.choose(path, node.is_dir());
+        if path.parent().is_some_and(|parent| parent.parent().is_none()) {
+            self.plan.top.push(node.name.clone());
+        }
         match node.kind {
             _ if !choice.itself => {}
             NodeKind::File => self.file(path, &node),
@@ -149,13 +157,23 @@ impl RestorePlan {
     /// Refuse what cannot work.
     pub fn check(&self, options: &RestoreOptions) -> Result<()> {
         let target = options.target.display();
-        if options.delete
-            && options.filter.is_empty()
-            && options.target.canonicalize().is_ok_and(|path| path.parent().is_none())
-        {
+        if let Some(lost) = self.lost_of_the_system(options) {
+            let lost = lost.to_string_lossy();
             return Err(refused(
-                format!("restoring to `{target}` and deleting everything else would delete the system"),
+                format!("restoring to `{target}` and deleting everything else would delete `/{lost}`"),
                 "Include only the directories that are meant.",
+            ));
+        }
+        if self.is_empty() && !options.filter.is_empty() && !options.delete {
+            return Err(refused(
+                "nothing in the snapshot fits the patterns".to_owned(),
+                "See what there is with `mainstay ls SNAPSHOT`; patterns that begin with `/` stand for absolute paths.",
+            ));
+        }
+        if Protected::new(&options.protect).encloses(&options.target) {
+            return Err(refused(
+                format!("`{target}` is the repository or the cache, or lies in it"),
+                "Choose another target.",
             ));
         }
         let existing = existing_part(&options.target);
@@ -182,8 +200,26 @@ impl RestorePlan {
         }
     }
 
+    fn is_empty(&self) -> bool {
+        self.files + self.dirs + self.others + self.problems == 0
+    }
+
+    /// Something at the root of the host that would be deleted although it is not in the snapshot, or is made by the kernel.
+    fn lost_of_the_system(&self, options: &RestoreOptions) -> Option<OsString> {
+        const MADE_BY_THE_SYSTEM: [&str; 4] = ["dev", "proc", "run", "sys"];
+        let is_root = options.target.canonicalize().is_ok_and(|path| path.parent().is_none());
+        if !options.delete || !is_root {
+            return None;
+        }
+        let names = std::fs::read_dir("/").ok()?.flatten().map(|entry| entry.file_name());
+        names.into_iter().find(|name| {
+            let chosen = options.choose(&Path::new("/").join(name), true).itself;
+            chosen && (!self.top.contains(name) || MADE_BY_THE_SYSTEM.iter().any(|made| made == name))
+        })
+    }
+
     /// What a dry run reports.
-    pub(super) fn into_report(self, monitor: &dyn Monitor) -> RestoreReport {
+    pub(super) fn into_report(self, preview: Preview, monitor: &dyn Monitor) -> RestoreReport {
         for problem in &self.listed_problems {
             monitor.problem(&problem.path.display().to_string(), &problem.message);
         }
@@ -194,6 +230,9 @@ impl RestorePlan {
             bytes: self.bytes,
             problems: self.problems,
             listed_problems: self.listed_problems,
+            identical_files: preview.same,
+            skipped: preview.kept,
+            deleted: preview.deleted,
             ..RestoreReport::default()
         }
     }

@@ -3,6 +3,7 @@
 use super::dirs::OpenDirs;
 use super::files::OpenFiles;
 use super::options::{Problem, RestoreOptions, RestoreReport};
+use super::protected::Protected;
 use crate::local::target::TargetDir;
 use crate::restic::index::Index;
 use crate::restic::parallel;
@@ -21,6 +22,7 @@ pub struct Session<'a> {
     pub tally: Tally<'a>,
     pub dirs: OpenDirs,
     pub files: OpenFiles,
+    pub protected: Protected,
     /// Threads that read, verify and write.
     pub threads: usize,
     /// Longest range that is read at once, bytes, unless a blob is longer.
@@ -61,6 +63,7 @@ impl<'a> Session<'a> {
             tally: Tally::new(monitor),
             dirs: OpenDirs::new(target),
             files: OpenFiles::default(),
+            protected: Protected::new(&options.protect),
             threads,
             read_bytes: (BUFFERED_BYTES / threads).min(limit) as u32,
         })
