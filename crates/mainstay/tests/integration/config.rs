@@ -1,6 +1,6 @@
 //! The configuration file, through the program: found, checked, shown, written.
 
-use crate::scene::Scene;
+use crate::scene::{Ended, Scene};
 use insta::assert_snapshot;
 use serde_json::Value;
 use std::fs;
@@ -25,6 +25,15 @@ fn with_file(text: &str) -> Scene {
     let scene = Scene::empty();
     fs::write(scene.path("mainstay.yaml"), text).unwrap();
     scene
+}
+
+/// The columns without their width, which depends on the length of the directory's name.
+fn narrow(ended: &Ended) -> String {
+    let narrow = |line: &str| match line.split_once("  # ") {
+        Some((value, origin)) => format!("{}  # {}\n", value.trim_end(), origin.trim_start()),
+        None => format!("{line}\n"),
+    };
+    ended.to_string().lines().map(narrow).collect()
 }
 
 #[test]
@@ -59,7 +68,23 @@ jobs:
     to: [main, ofsite]
 ",
     );
-    assert_snapshot!(scene.run(&["config", "check"]), @r"");
+    assert_snapshot!(scene.run(&["config", "check"]), @r"
+    exit 2
+    error: mainstay.yaml:3:5: `main` has no `password`, which a repository of format `restic` needs
+    hint: Add `password: {file: PATH}` or `{env: NAME}`; or write `format: archive` for plain files.
+    error: mainstay.yaml:4:5: `pasword` is no key of a repository
+    hint: Did you mean `password`?
+    error: mainstay.yaml:7:15: `password` holds the secret itself
+    hint: Write where it is instead: `{env: NAME}`, `{file: PATH}`, `{command: [PROGRAM, ARGUMENT]}`, `{credential: NAME}` or `{secret: NAME}`.
+    error: mainstay.yaml:8:17: `access_key` is given without `secret_key`
+    hint: Add `secret_key`.
+    error: mainstay.yaml:8:17: the variable `NOT_THERE` is not set
+    hint: Set `NOT_THERE` for this program, or read the secret from a file with `{file: PATH}`.
+    error: mainstay.yaml:11:15: `schedule` is `0 25 * * *`, which is not a schedule such as `0 2 * * *` or `@daily`
+    hint: Component error: Number out of bounds; the fields are minute, hour, day, month and weekday.
+    error: mainstay.yaml:13:16: `to` names `ofsite`, which is no repository
+    hint: Did you mean `offsite`?
+    ");
     let ended = scene.run(&["config", "check", "--json"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
     let error: Value = serde_json::from_str(&ended.stderr).unwrap();
@@ -91,9 +116,17 @@ fn a_file_that_is_named_has_to_be_there_and_wins() {
             .env("MAINSTAY_CONFIG", "etc/other.yaml"),
     );
     assert_eq!(ended.code, 0, "{ended}");
-    assert_snapshot!(scene.run(&["config", "check", "--config", "none.yaml"]), @r"");
+    assert_snapshot!(scene.run(&["config", "check", "--config", "none.yaml"]), @r"
+    exit 2
+    error: `--config` names `none.yaml`, which is no file that can be read
+    hint: Check the path, or make a file with `mainstay config init FILE`.
+    ");
     let nothing = Scene::empty();
-    assert_snapshot!(nothing.run(&["config", "check"]), @r"");
+    assert_snapshot!(nothing.run(&["config", "check"]), @r"
+    exit 2
+    error: there is no configuration: neither `mainstay.yaml` nor `/etc/mainstay/mainstay.yaml` nor variables
+    hint: Run `mainstay config init`, name a file with `--config FILE`, or set `MAINSTAY_SOURCES` and `MAINSTAY_REPOSITORY`.
+    ");
 }
 
 #[test]
@@ -110,7 +143,17 @@ jobs:
 ",
     );
     fs::write(scene.path("empty"), "\n").unwrap();
-    assert_snapshot!(scene.run(&["config", "check"]), @r"");
+    assert_snapshot!(scene.run(&["config", "check"]), @r"
+    exit 2
+    error: mainstay.yaml:2:26: the variable `NOT_THERE` is not set
+    hint: Set `NOT_THERE` for this program, or read the secret from a file with `{file: PATH}`.
+    error: mainstay.yaml:3:26: the file `[dir]/empty` is empty
+    hint: Put the secret there; an empty one protects nothing.
+    error: mainstay.yaml:4:26: cannot read the file `[dir]/none`: No such file or directory (os error 2)
+    hint: Check the file's path and permissions.
+    error: mainstay.yaml:5:26: there is no credential `none`, because systemd gave this process none
+    hint: Add `LoadCredential=none:PATH` to the unit, or use `{file: PATH}`.
+    ");
     let ended = scene.run(&["config", "check", "--run-commands"]);
     assert!(
         ended
@@ -128,7 +171,47 @@ fn what_holds_is_shown_with_its_origin_and_without_secrets() {
     fs::write(scene.path("conf.d/weekly.yaml"), part).unwrap();
     fs::write(scene.path("password"), "hush-hush").unwrap();
     let shown = scene.run(&["config", "show"]);
-    assert_snapshot!(shown, @r"");
+    assert_snapshot!(narrow(&shown), @r#"
+    exit 0
+    host: web1  # mainstay.yaml:1
+    repositories:  # mainstay.yaml:2
+      main:  # mainstay.yaml:3
+        url: [dir]/repository  # mainstay.yaml:4
+        format: restic  # default
+        password: {file: [dir]/password}  # mainstay.yaml:5
+        append_only: false  # default
+        compression: auto  # default
+    jobs:  # mainstay.yaml:6
+      nightly:  # mainstay.yaml:7
+        sources:  # mainstay.yaml:10
+          - files:  # mainstay.yaml:11
+              paths: [[dir]/source, /etc/hosts]  # mainstay.yaml:11
+              one_file_system: false  # default
+              required: false  # default
+          - command:  # mainstay.yaml:12
+              run: [date]  # mainstay.yaml:12
+              name: now  # mainstay.yaml:12
+              required: false  # default
+        to: [main]  # default
+        schedule: "@daily"  # mainstay.yaml:8
+        timezone: UTC  # mainstay.yaml:9
+        run_at_start: false  # default
+        keep: {daily: 7}  # mainstay.yaml:13
+        exclude_caches: false  # default
+        stop: never  # default
+      weekly:  # conf.d/weekly.yaml:2
+        sources:  # conf.d/weekly.yaml:2
+          - files:  # conf.d/weekly.yaml:2
+              paths: [/srv]  # conf.d/weekly.yaml:2
+              one_file_system: false  # default
+              required: false  # default
+        to: [main]  # default
+        schedule: "@weekly"  # conf.d/weekly.yaml:2
+        timezone: UTC  # conf.d/weekly.yaml:2
+        run_at_start: false  # default
+        exclude_caches: false  # default
+        stop: never  # default
+    "#);
     assert!(!shown.to_string().contains("hush-hush"));
     let shown: Value = serde_json::from_str(&scene.ok(&["config", "show", "--json"])).unwrap();
     assert_eq!(shown["config"]["jobs"]["nightly"]["keep"]["daily"], 7);
@@ -147,20 +230,57 @@ fn variables_are_enough() {
             .env("MAINSTAY_KEEP", "daily=7,weekly=4");
         scene.ended(command.env("MAINSTAY_HOST", "web1").env("MAINSTAY_TIMEZONE", "UTC"))
     };
-    assert_snapshot!(run(&["config", "show"]), @r"");
+    assert_snapshot!(narrow(&run(&["config", "show"])), @r"
+    exit 0
+    host: web1  # MAINSTAY_HOST
+    repositories:  # MAINSTAY_REPOSITORY
+      default:  # MAINSTAY_REPOSITORY
+        url: [dir]/repository  # MAINSTAY_REPOSITORY
+        format: restic  # default
+        password: {file: [dir]/password}  # MAINSTAY_PASSWORD_FILE
+        append_only: false  # default
+        compression: auto  # default
+    jobs:  # MAINSTAY_SOURCES
+      default:  # MAINSTAY_SOURCES
+        sources:  # MAINSTAY_SOURCES
+          - files:  # MAINSTAY_SOURCES
+              paths: [/etc, /srv]  # MAINSTAY_SOURCES
+              one_file_system: false  # default
+              required: false  # default
+        to: [default]  # default
+        timezone: UTC  # MAINSTAY_TIMEZONE
+        run_at_start: false  # default
+        keep:  # MAINSTAY_KEEP
+          daily: 7  # MAINSTAY_KEEP
+          weekly: 4  # MAINSTAY_KEEP
+        exclude_caches: false  # default
+        stop: never  # default
+    ");
     fs::write(scene.path("mainstay.yaml"), GOOD).unwrap();
-    assert_snapshot!(run(&["config", "show"]), @r"");
+    assert_snapshot!(run(&["config", "show"]), @r"
+    exit 2
+    error: `MAINSTAY_SOURCES` is set, but the configuration file `mainstay.yaml` counts
+    hint: Write it into the file and unset the variable, or remove the file.
+    ");
 }
 
 #[test]
 fn a_new_file_is_valid_private_and_never_replaces_another() {
     let scene = Scene::empty();
-    assert_snapshot!(scene.run(&["config", "init"]), @r"");
+    assert_snapshot!(scene.run(&["config", "init"]), @r"
+    exit 0
+    wrote `mainstay.yaml`
+    Next: look through it, put a password into the file that it names (and keep a copy of the password in another place), and run `mainstay --config mainstay.yaml config check`.
+    ");
     let file = scene.path("mainstay.yaml");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     scene.ok(&["config", "check"]);
     fs::write(&file, "mine").unwrap();
-    assert_snapshot!(scene.run(&["config", "init"]), @r"");
+    assert_snapshot!(scene.run(&["config", "init"]), @r"
+    exit 2
+    error: `mainstay.yaml` exists already
+    hint: Edit it, or write to another file: `mainstay config init FILE`.
+    ");
     assert_eq!(fs::read(&file).unwrap(), b"mine");
     assert_eq!(scene.run(&["config", "init", "no/such/directory.yaml"]).code, 2);
 }
