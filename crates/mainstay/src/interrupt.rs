@@ -8,6 +8,8 @@ use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level;
 use signal_hook::low_level::siginfo::{Cause, Origin};
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Signals that follow each other more quickly are one request: `timeout` sends two, to the process and to its group.
@@ -37,4 +39,35 @@ pub fn cancel_on_signals() -> io::Result<Cancel> {
 
 fn is_request(origin: &Origin) -> bool {
     origin.signal != SIGHUP || !matches!(origin.cause, Cause::Sent(_))
+}
+
+/// While this lives, the first request ends the program.
+///
+/// For questions on the terminal: nothing is under way that would have to be cleaned up, and a terminal that was closed would be
+/// read from for ever.
+#[derive(Debug)]
+pub struct EndAtOnce(Arc<AtomicBool>);
+
+impl EndAtOnce {
+    /// From now on.
+    pub fn on(cancel: &Cancel) -> io::Result<Self> {
+        let asking = Arc::new(AtomicBool::new(true));
+        let (cancel, still) = (cancel.clone(), Arc::clone(&asking));
+        let watch = move || {
+            while still.load(Ordering::Relaxed) {
+                if cancel.is_cancelled() {
+                    low_level::exit(Exit::Interrupted.code().into());
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        };
+        std::thread::Builder::new().name("questions".to_owned()).spawn(watch)?;
+        Ok(Self(asking))
+    }
+}
+
+impl Drop for EndAtOnce {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }

@@ -265,3 +265,43 @@ fn the_servers_mean_what_they_say() {
         "rclone:truenas:backups/supabase"
     );
 }
+
+/// Whatever is done to a file, reading it ends, and ends either with a configuration or with problems that have places.
+#[test]
+fn damaged_examples_are_read_or_refused() {
+    let surroundings = Surroundings {
+        host: "host".to_owned(),
+        timezone: None,
+    };
+    let alphabet: Vec<char> = "\n\n  ::--[]{}&*!|>'\"#,%@`~\\0a\t\u{feff}é\0".chars().collect();
+    for name in all() {
+        let original: Vec<char> = text(&name).chars().collect();
+        for seed in 0..300 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut damaged = original.clone();
+            for _ in 0..random.usize(1..6) {
+                let at = random.usize(..damaged.len());
+                match random.u8(..4) {
+                    0 => drop(damaged.drain(at..(at + random.usize(..20)).min(damaged.len()))),
+                    1 => damaged.insert(at, alphabet[random.usize(..alphabet.len())]),
+                    2 => damaged[at] = alphabet[random.usize(..alphabet.len())],
+                    _ => {
+                        let from = random.usize(..damaged.len());
+                        let piece: Vec<char> = damaged[from..(from + 15).min(damaged.len())].to_vec();
+                        damaged.splice(at..at, piece);
+                    }
+                }
+            }
+            let damaged: String = damaged.into_iter().collect();
+            let mut draft = from_texts(&[("/m.yaml".into(), damaged.clone())], &surroundings);
+            draft.check_present(Present { run_commands: true }, &Everything);
+            if let Err(problems) = draft.finish() {
+                assert!(!problems.to_string().contains("is not understood"), "{damaged}");
+                assert!(
+                    problems.iter().all(|problem| problem.origin.place().is_some()),
+                    "{problems}"
+                );
+            }
+        }
+    }
+}

@@ -117,8 +117,8 @@ impl SecretSource {
     /// Fetch it.
     ///
     /// # Errors
-    /// [`Misuse`] when it is not there, cannot be read, or is empty; [`exec::Error`] when the program fails.
-    pub fn read(&self, reader: &dyn SecretReader) -> anyhow::Result<Secret> {
+    /// When it is not there, cannot be read, or is empty, or when the program fails.
+    pub fn read(&self, reader: &dyn SecretReader) -> Result<Secret, Misuse> {
         let bytes = self.fetch(reader)?;
         self.refuse_empty(match self.place {
             SecretPlace::Variable(_) => bytes,
@@ -130,7 +130,7 @@ impl SecretSource {
     ///
     /// # Errors
     /// As [`SecretSource::read`].
-    pub fn read_password(&self, reader: &dyn SecretReader) -> anyhow::Result<Secret> {
+    pub fn read_password(&self, reader: &dyn SecretReader) -> Result<Secret, Misuse> {
         let bytes = self.fetch(reader)?;
         self.refuse_empty(match self.place {
             SecretPlace::Variable(_) => bytes,
@@ -138,7 +138,7 @@ impl SecretSource {
         })
     }
 
-    fn fetch(&self, reader: &dyn SecretReader) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    fn fetch(&self, reader: &dyn SecretReader) -> Result<Zeroizing<Vec<u8>>, Misuse> {
         let bytes = match &self.place {
             SecretPlace::Variable(name) => reader.variable(name).ok_or_else(|| unset(name))?.into_vec(),
             SecretPlace::File(path) => read_file(reader, path)?,
@@ -150,16 +150,18 @@ impl SecretSource {
             }
             SecretPlace::Command(words) => {
                 let words: Vec<OsString> = words.iter().map(Into::into).collect();
-                reader.output(&words)?
+                let failed =
+                    |error: exec::Error| Misuse::new(format!("cannot get {self}"), error.hint()).because(error);
+                reader.output(&words).map_err(failed)?
             }
         };
         Ok(Zeroizing::new(bytes))
     }
 
-    fn refuse_empty(&self, bytes: Zeroizing<Vec<u8>>) -> anyhow::Result<Secret> {
+    fn refuse_empty(&self, bytes: Zeroizing<Vec<u8>>) -> Result<Secret, Misuse> {
         if bytes.is_empty() {
             let hint = "Put the secret there; an empty one protects nothing.";
-            return Err(Misuse::new(format!("{self} is empty"), hint).into());
+            return Err(Misuse::new(format!("{self} is empty"), hint));
         }
         Ok(Secret(bytes))
     }

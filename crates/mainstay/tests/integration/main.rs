@@ -1,6 +1,7 @@
 //! Tests of the whole program.
 //!
 //! * [`cli`]: the command line itself: exit codes, messages, hints, and each command once.
+//! * [`config`]: the configuration file: found, checked, shown, written.
 //! * [`oracle`]: restic reads, checks, prunes and restores what we write, and we what it writes.
 //! * [`crash`]: the program dies, or its store fails, at every call; disks are full; stores lie.
 //! * [`damage`]: each kind of object damaged in each way: detected, named, and the rest restored.
@@ -16,6 +17,7 @@
 #![expect(clippy::print_stdout, reason = "what a test prints is shown when it fails")]
 
 mod cli;
+mod config;
 mod crash;
 mod damage;
 mod engine;

@@ -4,6 +4,7 @@ use crate::cli::Context;
 use crate::config::Misuse;
 use crate::config::model::Schedule;
 use crate::exit::Exit;
+use crate::interrupt::EndAtOnce;
 use inquire::validator::Validation;
 use inquire::{InquireError, Text};
 use serde_json::json;
@@ -56,7 +57,7 @@ impl Default for Answers {
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     refuse_existing(&args.file)?;
     let ask = !args.defaults && io::stdin().is_terminal() && io::stderr().is_terminal();
-    let answers = if ask { questions()? } else { Answers::default() };
+    let answers = if ask { questions(context)? } else { Answers::default() };
     write_new(&args.file, &filled(&answers))?;
     let file = args.file.display();
     let text = format!(
@@ -82,7 +83,8 @@ fn exists(file: &Path) -> Misuse {
     Misuse::new(format!("`{}` exists already", file.display()), hint)
 }
 
-fn questions() -> anyhow::Result<Answers> {
+fn questions(context: &Context) -> anyhow::Result<Answers> {
+    let _end_at_once = EndAtOnce::on(context.cancel())?;
     let defaults = Answers::default();
     let paths = defaults.sources.join(" ");
     let sources = Text::new("What is backed up? Paths, separated by spaces:")

@@ -1,8 +1,10 @@
 //! From what was written to what holds: short forms written out, defaults filled in, each with its origin.
 
 use super::Surroundings;
-use crate::config::keys::{Choice, DEFAULTS, Key, ROOT, Shape, Table};
+use crate::config::keys::{Choice, DEFAULTS, Key, Kind, ROOT, SECRET, Shape, Table};
+use crate::config::model::Place;
 use crate::config::tree::{self, Content, Entry, Node, Origin};
+use storage::Location;
 
 /// The whole configuration with everything in it that holds.
 pub fn complete(mut root: Node, surroundings: &Surroundings) -> Node {
@@ -61,7 +63,10 @@ fn shaped(mut node: Node, shape: &Shape) -> Node {
         return node;
     }
     match shape {
-        Shape::One(_) | Shape::Secret | Shape::MaybeSecret(_) => {}
+        Shape::One(kind) => absolute(&mut node, *kind),
+        Shape::Secret => return choice(node, &SECRET),
+        Shape::MaybeSecret(_) if node.text().is_none() => return choice(node, &SECRET),
+        Shape::MaybeSecret(_) => {}
         Shape::List(item) => each(&mut node, item),
         Shape::OneOrMore(item) => {
             node = in_list(node);
@@ -81,6 +86,25 @@ fn shaped(mut node: Node, shape: &Shape) -> Node {
         Shape::Either(..) => {}
     }
     node
+}
+
+/// Paths as they are from everywhere, so that what is shown means the same elsewhere.
+fn absolute(node: &mut Node, kind: Kind) {
+    let Content::Scalar { text, plain } = &mut node.content else {
+        return;
+    };
+    let path = match kind {
+        Kind::Path | Kind::ReadableFile => Some(node.origin.resolve(text)),
+        Kind::Address => match Place::parse(text, &node.origin) {
+            Ok(Place::Store(Location::Local(path))) => Some(path),
+            Ok(_) | Err(_) => None,
+        },
+        _ => None,
+    };
+    if let Some(path) = path.filter(|path| path.as_os_str() != text.as_str()) {
+        *text = path.display().to_string();
+        *plain = false;
+    }
 }
 
 fn each(node: &mut Node, item: &Shape) {
@@ -152,6 +176,8 @@ fn keys<'a>(mut node: Node, keys: impl Iterator<Item = &'a Key>) -> Node {
             complete.push(Entry::new(key.name, shaped(value, &key.shape)));
         }
     }
+    // What is unknown was reported, and is not to look as if nothing had been written.
+    complete.append(&mut written);
     node.content = Content::Map(complete);
     node
 }

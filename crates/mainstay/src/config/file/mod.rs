@@ -86,9 +86,17 @@ impl Draft {
         let Self {
             tree,
             config,
-            problems,
+            mut problems,
             files,
         } = self;
+        if config.is_none() && problems.is_empty() {
+            // No check looked at it, so nothing can be relied on.
+            problems.add(
+                &tree.origin,
+                "the configuration is not understood",
+                "Compare it with the guide and the examples.",
+            );
+        }
         problems.or(config.map(|config| Loaded { config, tree, files }))
     }
 }

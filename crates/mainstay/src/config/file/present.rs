@@ -1,11 +1,9 @@
 //! Whether the secrets and files that the configuration names are there.
 
-use crate::config::Misuse;
 use crate::config::keys::{Kind, ROOT, Shape};
 use crate::config::problem::Problems;
 use crate::config::secret::{SecretReader, SecretSource};
 use crate::config::tree::{Content, Node};
-use std::error::Error;
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -98,18 +96,15 @@ impl Look<'_> {
         }
         match source.read(self.reader) {
             Ok(_) => self.seen.secrets += 1,
-            Err(error) => {
-                let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
-                self.problems.add(&source.origin, chain.join(": "), hint(&*error));
+            Err(misuse) => {
+                let cause = misuse
+                    .source
+                    .as_ref()
+                    .map(|cause| format!(": {cause}"))
+                    .unwrap_or_default();
+                self.problems
+                    .add(&source.origin, format!("{misuse}{cause}"), misuse.hint);
             }
         }
     }
-}
-
-fn hint(error: &(dyn Error + Send + Sync + 'static)) -> String {
-    if let Some(misuse) = error.downcast_ref::<Misuse>() {
-        return misuse.hint.clone();
-    }
-    let exec = error.downcast_ref::<crate::exec::Error>();
-    exec.map_or_else(|| "Check where the secret is.".to_owned(), crate::exec::Error::hint)
 }

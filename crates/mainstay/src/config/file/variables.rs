@@ -125,7 +125,7 @@ fn keep(rules: &str) -> Result<Node, Misuse> {
             let message = format!("`{name}` is given twice in `{}`", env::KEEP.name);
             return Err(Misuse::new(message, "Keep one of them."));
         }
-        pairs.push((name.trim(), Node::scalar(value.trim(), &origin)));
+        pairs.push((name.trim(), Node::number(value.trim(), &origin)));
     }
     Ok(Node::map(pairs, &origin))
 }

@@ -5,6 +5,8 @@
 
 mod application;
 mod database;
+#[cfg(test)]
+mod guide_test;
 mod job;
 mod kind;
 mod notify;

@@ -2,7 +2,7 @@
 
 use super::fields::Fields;
 use crate::config::problem::Problems;
-use crate::config::tree::Node;
+use crate::config::tree::{Content, Node};
 use repository::retention::Policy;
 
 /// Rules of retention; one is enough to keep a snapshot.
@@ -38,7 +38,8 @@ pub fn keep(node: &Node, problems: &mut Problems) -> Option<Keep> {
         .entries()
         .iter()
         .all(|entry| entry.value.text() == Some("0"));
-    if policy.is_empty() && days.is_none() && zeros {
+    let is_map = matches!(node.content, Content::Map(_));
+    if is_map && policy.is_empty() && days.is_none() && zeros {
         let hint = "Write for example `{daily: 7, weekly: 4, monthly: 12}`; without `keep`, everything is kept.";
         problems.add(&node.origin, "`keep` keeps nothing", hint);
         return None;

@@ -3,6 +3,7 @@
 use super::archive::{self, ArchiveFormat};
 use super::fields::{Fields, check_name};
 use super::place::{Place, Scheme};
+use crate::config::Misuse;
 use crate::config::keys::ONLY_FOR;
 use crate::config::problem::Problems;
 use crate::config::secret::{SecretReader, SecretSource};
@@ -91,7 +92,7 @@ impl Repository {
     ///
     /// # Errors
     /// As [`SecretSource::read`].
-    pub fn store_options(&self, base: Options, reader: &dyn SecretReader) -> anyhow::Result<Options> {
+    pub fn store_options(&self, base: Options, reader: &dyn SecretReader) -> Result<Options, Misuse> {
         let mut options = base;
         let own = &self.options;
         options.upload_bytes_per_second = own.upload_bytes_per_second.or(options.upload_bytes_per_second);
@@ -121,10 +122,10 @@ impl Repository {
     }
 }
 
-fn text(source: Option<&SecretSource>, reader: &dyn SecretReader) -> anyhow::Result<Option<String>> {
+fn text(source: Option<&SecretSource>, reader: &dyn SecretReader) -> Result<Option<String>, Misuse> {
     let Some(source) = source else { return Ok(None) };
     let secret = source.read(reader)?;
-    let not_text = || super::super::Misuse::new(format!("{source} is no text"), "Check that it holds the key.");
+    let not_text = || Misuse::new(format!("{source} is no text"), "Check that it holds the key.");
     Ok(Some(secret.text().ok_or_else(not_text)?.to_owned()))
 }
 

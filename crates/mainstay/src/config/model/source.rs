@@ -269,7 +269,9 @@ pub(super) fn check_patterns(
             let hint = error
                 .hint()
                 .unwrap_or_else(|| "See `mainstay backup --help`.".to_owned());
-            problems.add(&node.origin, format!("`{key}` has `{text}`: {error}"), hint);
+            // The parser of regular expressions draws arrows below them.
+            let why = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            problems.add(&node.origin, format!("`{key}` has `{text}`: {why}"), hint);
         }
     }
 }

@@ -114,6 +114,15 @@ impl Node {
         Self::new(content, origin)
     }
 
+    /// A number, as it would be written without quotes; text if it is none.
+    pub fn number(text: &str, origin: &Origin) -> Self {
+        let content = Content::Scalar {
+            text: text.to_owned(),
+            plain: text.parse::<u64>().is_ok(),
+        };
+        Self::new(content, origin)
+    }
+
     /// A list.
     pub fn list(items: Vec<Self>, origin: &Origin) -> Self {
         Self::new(Content::List(items), origin)

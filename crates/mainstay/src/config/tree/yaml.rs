@@ -255,14 +255,14 @@ mod tests {
     #[test]
     fn what_is_no_yaml_or_too_much_is_refused() {
         for (text, problem) in [
-            ("a: [1", "f.yaml:1:7: this is not valid YAML"),
+            ("a: [1", "f.yaml:2:1: this is not valid YAML"),
             ("a: 1\n b: 2\n", "f.yaml:2:3: this is not valid YAML"),
             (
                 "a: 1\nb: 2\na: 3\n",
                 "f.yaml:3:1: `a` is written twice, here and at f.yaml:1",
             ),
             ("a: 1\n---\nb: 2\n", "f.yaml:2:1: a second document begins here"),
-            ("a: !!str 1\n", "f.yaml:1:10: tags such as `!!str` mean nothing here"),
+            ("a: !!str 1\n", "f.yaml:1:4: tags such as `!!str` mean nothing here"),
             ("[a]: 1\n", "f.yaml:1:1: a list or a map cannot be a name"),
             ("a: &a [*a]\n", "f.yaml:1:8: this alias is inside of what it stands for"),
             (
