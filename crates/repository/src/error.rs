@@ -149,6 +149,9 @@ impl Error {
             Self::Locked { .. } => {
                 "Wait for the other process (`--retry-lock 10m`), or remove locks of dead processes with `mainstay unlock`."
             }
+            Self::Damaged { object: "key", .. } => {
+                "It opens nothing: open the repository with another password and remove it with `mainstay key remove ID`."
+            }
             Self::Damaged { .. } => {
                 "Run `mainstay check --read-data` to see the extent of the damage; `mainstay repair` says how to go on."
             }

@@ -409,7 +409,7 @@ fn store_key(store: &dyn Store, master: &Key, password: &[u8]) -> Result<Id> {
     Ok(id)
 }
 
-fn read_key(store: &dyn Store, id: &Id) -> Result<KeyFile> {
+pub(super) fn read_key(store: &dyn Store, id: &Id) -> Result<KeyFile> {
     let stored = store.read(&ObjectKind::Key.object_name(id))?;
     object::verify_name(ObjectKind::Key, id, &stored)?;
     KeyFile::parse(id, &stored)
