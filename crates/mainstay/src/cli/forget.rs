@@ -209,6 +209,9 @@ fn print(plan: &ForgetPlan, dry_run: bool, context: &Context) -> anyhow::Result<
         .flat_map(|group| &group.decisions)
         .filter(|decision| decision.keep)
         .count();
+    for id in &plan.remove_unreadable {
+        let _ = writeln!(text, "snapshot {id} cannot be read: {verb}");
+    }
     let _ = write!(
         text,
         "{} kept, {} {verb}",

@@ -289,6 +289,44 @@ fn forgetting_everything_is_refused() {
 }
 
 #[test]
+fn a_snapshot_that_cannot_be_read_is_no_dead_end() {
+    let scene = Scene::with_snapshot();
+    let sound = scene.objects("snapshots");
+    for command in ["repair", "forget"] {
+        scene.ok(&["backup", "source", "--tag", "second"]);
+        let damaged = scene
+            .objects("snapshots")
+            .into_iter()
+            .find(|path| !sound.contains(path))
+            .unwrap();
+        let id = damaged.file_name().unwrap().to_string_lossy().into_owned();
+        fs::set_permissions(&damaged, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&damaged, "nothing").unwrap();
+        assert_eq!(scene.run(&["check"]).code, 20);
+        assert_eq!(scene.run(&["prune"]).code, 1);
+        let looked = scene.run(&["repair", "snapshots"]);
+        assert!(
+            looked.code == 3 && looked.stdout.contains("`--forget` removes it"),
+            "{looked}"
+        );
+        let arguments = match command {
+            "repair" => vec!["repair", "snapshots", "--forget"],
+            _ => vec!["forget", &id[..8], "--prune"],
+        };
+        let planned = scene.run(&[&arguments[..], &["--dry-run"]].concat());
+        assert!(planned.code == 0 && planned.stdout.contains(&id), "{planned}");
+        assert!(damaged.exists());
+        let done = scene.run(&arguments);
+        assert!(done.code == 0 && done.stdout.contains(&id), "{done}");
+        assert_eq!(scene.objects("snapshots"), sound);
+        scene.ok(&["check"]);
+        scene.ok(&["prune"]);
+    }
+    let gone = scene.run(&["forget", &"0".repeat(64)]);
+    assert!(gone.code == 1 && gone.stderr.contains("was not found"), "{gone}");
+}
+
+#[test]
 fn keys_are_added_and_removed() {
     let scene = Scene::with_snapshot();
     fs::write(scene.path("next"), "next secret").unwrap();

@@ -260,10 +260,15 @@ impl Repository {
             let listed: hashbrown::HashSet<Id> = ids.iter().copied().collect();
             cache.retain(ObjectKind::Snapshot, |id| listed.contains(id));
         }
+        Ok(self.read_snapshots(&ids))
+    }
+
+    /// These snapshots, oldest first. A damaged one is an error in its place.
+    pub fn read_snapshots(&self, ids: &[Id]) -> Vec<Result<(Id, Snapshot)>> {
         let read = |id: &Id| Ok((*id, self.read_json::<Snapshot>(ObjectKind::Snapshot, id)?));
-        let mut snapshots = super::parallel::map(&ids, self.store.concurrency(), read);
+        let mut snapshots = super::parallel::map(ids, self.store.concurrency(), read);
         snapshots.sort_by_key(|one| one.as_ref().ok().map(|(id, snapshot)| (snapshot.time.timestamp(), *id)));
-        Ok(snapshots)
+        snapshots
     }
 
     /// The plain text of a blob, from the first place where it is undamaged.
