@@ -55,7 +55,30 @@ pub fn snapshots(
             Err(error) => return Err(error.into()),
         }
     }
+    if chosen.is_empty() {
+        note_if_none_fits(filter, monitor);
+    }
     Ok(chosen)
+}
+
+/// Nothing chosen because of a filter is nothing done: a misspelt name should not look like success.
+pub fn note_if_none_fits(filter: &SnapshotFilter, monitor: &dyn Monitor) {
+    let options = [
+        ("--host", filter.hosts.is_empty()),
+        ("--tag", filter.tags.is_empty()),
+        ("--path", filter.paths.is_empty()),
+    ];
+    let given: Vec<String> = options
+        .iter()
+        .filter(|(_, is_empty)| !is_empty)
+        .map(|(option, _)| format!("`{option}`"))
+        .collect();
+    if !given.is_empty() {
+        monitor.note(&format!(
+            "no snapshot fits {}; `mainstay snapshots` lists all there are",
+            given.join(" and ")
+        ));
+    }
 }
 
 #[cfg(test)]

@@ -327,6 +327,67 @@ fn a_snapshot_that_cannot_be_read_is_no_dead_end() {
 }
 
 #[test]
+fn forget_takes_restic_s_short_options() {
+    let scene = Scene::with_snapshot();
+    for tag in ["second", "third"] {
+        scene.ok(&["backup", "source", "--tag", tag]);
+    }
+    let text = scene.ok(&["forget", "-H", "24", "-d", "7", "--dry-run"]);
+    assert!(
+        text.contains("hourly snapshot") && text.contains("1 snapshot kept, 2 would"),
+        "{text}"
+    );
+    let compact = scene.ok(&["forget", "-H", "24", "-c", "--dry-run"]);
+    assert!(
+        !compact.contains("hourly snapshot") && compact.contains("keep"),
+        "{compact}"
+    );
+    let newest = scene.ok(&["forget", "latest"]);
+    assert!(
+        newest.contains("third   named") && scene.objects("snapshots").len() == 2,
+        "{newest}"
+    );
+    let older = scene.ok(&["forget", "latest", "--tag", "second"]);
+    assert!(older.contains("second  named"), "{older}");
+}
+
+#[test]
+fn what_does_not_exist_is_said_not_to() {
+    let scene = Scene::with_snapshot();
+    scene.ok(&["-r", "second", "init"]);
+    let note = "no snapshot fits `--host`; `mainstay snapshots` lists all there are\n";
+    for arguments in [
+        &["forget", "--host", "typo", "--keep-last", "1"][..],
+        &["snapshots", "--host", "typo"],
+        &["stats", "--host", "typo"],
+        &["tag", "--host", "typo", "--add", "x"],
+        &[
+            "-r",
+            "second",
+            "copy",
+            "--from-repo",
+            "repository",
+            "--from-password-file",
+            "password",
+            "--host",
+            "typo",
+        ],
+    ] {
+        let ended = scene.run(arguments);
+        assert!(ended.code == 0 && ended.stderr.contains(note), "{arguments:?}: {ended}");
+    }
+    assert_eq!(scene.run(&["-q", "snapshots", "--host", "typo"]).stderr, "");
+    assert_snapshot!(scene.run(&["ls", "latest", "/nope"]), @r"
+    exit 1
+    error: path `/nope` was not found
+    hint: List what the snapshot holds with `mainstay ls SNAPSHOT`.
+    ");
+    let source = scene.path("source").display().to_string();
+    let relative = scene.ok(&["ls", "latest", &source[1..]]);
+    assert!(relative.contains("b.txt"), "{relative}");
+}
+
+#[test]
 fn keys_are_added_and_removed() {
     let scene = Scene::with_snapshot();
     fs::write(scene.path("next"), "next secret").unwrap();
