@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -65,6 +65,26 @@ struct Shared {
     bar: ProgressBar,
 }
 
+/// Where a line can be written without being drawn over; standard error, if nothing is shown.
+#[derive(Clone, Default)]
+pub struct Line(Weak<Shared>);
+
+impl Line {
+    /// Write it.
+    pub fn write(&self, text: impl Display) {
+        match self.0.upgrade() {
+            Some(shared) => shared.bar.suspend(|| complain(text)),
+            None => complain(text),
+        }
+    }
+}
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Line")
+    }
+}
+
 /// The step under way, and what had been done when it began.
 #[derive(Clone, Default)]
 struct Phase {
@@ -109,6 +129,11 @@ impl Progress {
             let _: Option<()> = ticker.join().ok();
         }
         self.shared.bar.finish_and_clear();
+    }
+
+    /// Where lines of others can be written.
+    pub fn line(&self) -> Line {
+        Line(Arc::downgrade(&self.shared))
     }
 
     /// How long it took so far.
