@@ -388,6 +388,24 @@ fn what_does_not_exist_is_said_not_to() {
 }
 
 #[test]
+fn files_of_patterns_name_variables_and_escape_wildcards() {
+    let scene = Scene::with_repository();
+    for name in ["source/*", "source/$x", "source/kept"] {
+        fs::write(scene.path(name), "x").unwrap();
+    }
+    fs::write(scene.path("excludes"), "$PLACE/folder\n${PLACE}/b.txt\n*/$$x\n").unwrap();
+    let mut command = scene.command();
+    command.env("PLACE", scene.path("source"));
+    let ended = scene.ended(command.args(["backup", "source", "--exclude-file", "excludes"]));
+    assert_eq!(ended.code, 0, "{ended}");
+    let root = format!("latest:{}", scene.path("source").display());
+    assert_eq!(scene.ok(&["ls", &root]), "/*\n/kept\n");
+    fs::write(scene.path("list"), "source/\\*\n").unwrap();
+    scene.ok(&["backup", "--files-from", "list"]);
+    assert_eq!(scene.ok(&["ls", &root]), "/*\n");
+}
+
+#[test]
 fn keys_are_added_and_removed() {
     let scene = Scene::with_snapshot();
     fs::write(scene.path("next"), "next secret").unwrap();

@@ -2,6 +2,7 @@
 
 mod result;
 mod sources;
+mod wildcards;
 
 use super::patterns::{self, ExcludeArgs, add_all};
 use super::selection::tag_list;
