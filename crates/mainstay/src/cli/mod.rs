@@ -120,6 +120,12 @@ pub fn parse() -> Result<(GlobalArgs, Command), clap::Error> {
     Ok((cli.globals, cli.command))
 }
 
+/// Whether JSON is asked for, in arguments that could not be parsed.
+pub fn asks_for_json() -> bool {
+    let options = std::env::args_os().take_while(|argument| argument != "--");
+    options.into_iter().any(|argument| argument == "--json")
+}
+
 /// Do what a command says.
 pub fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
     match command {

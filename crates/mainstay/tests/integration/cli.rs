@@ -43,7 +43,20 @@ fn wrong_usage_is_2_and_names_the_way_out() {
     error: there is no extended option `s3.regoin`
     hint: Write `-o KEY=VALUE`; the keys are s3.endpoint, s3.region, s3.path-style, s3.storage-class, s3.ca-file, s3.connections, s3.checksums, s3.profile, s3.anonymous.
     ");
-    assert_eq!(scene.run(&["bakcup"]).code, 2);
+    assert_snapshot!(scene.run(&["bakcup"]), @r"
+    exit 2
+    error: unrecognized subcommand 'bakcup'
+
+      tip: a similar subcommand exists: 'backup'
+
+    Usage: mainstay [OPTIONS] <COMMAND>
+
+    hint: Write `backup` if that is what you mean; `--help` shows what else there is.
+    ");
+    assert_snapshot!(scene.run(&["ls", "--json"]), @r#"
+    exit 2
+    {"code":2,"hint":"Add `--help` to the command to see what it takes.","message":"the following required arguments were not provided: <SNAPSHOT>","message_type":"exit_error"}
+    "#);
 }
 
 #[test]
