@@ -3,7 +3,8 @@
 use super::Context;
 use super::output::{Progress, count, table, trimmed};
 use super::prune::{self, PruneArgs};
-use super::selection::{FilterArgs, note_if_none_fits, tag_list};
+use super::selection::{FilterArgs, GROUPINGS, note_if_none_fits, tag_list};
+use super::suggested::suggest;
 use crate::clock;
 use crate::config::Misuse;
 use crate::exit::Exit;
@@ -37,7 +38,14 @@ pub struct Args {
     #[command(flatten)]
     filter: FilterArgs,
     /// What the snapshots of a group have in common: host, paths, tags, separated by commas; empty for one group
-    #[arg(short, long, value_name = "KEYS", default_value = "host,paths")]
+    #[arg(
+        short,
+        long,
+        value_name = "KEYS",
+        default_value = "host,paths",
+        hide_possible_values = true
+    )]
+    #[arg(value_parser = suggest::<GroupBy>(&GROUPINGS))]
     group_by: GroupBy,
     /// Allow that nothing is left of a group
     #[arg(long)]

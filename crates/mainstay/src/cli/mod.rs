@@ -10,6 +10,7 @@ mod objects;
 pub mod output;
 mod patterns;
 mod selection;
+mod suggested;
 
 mod backup;
 mod cat;

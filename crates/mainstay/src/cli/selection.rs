@@ -5,6 +5,9 @@ use repository::restic::select::{SnapshotFilter, select};
 use repository::restic::snapshot::Snapshot;
 use repository::{Id, Monitor};
 
+/// What a shell offers for `--group-by`; other orders are taken too.
+pub const GROUPINGS: [&str; 6] = ["host,paths", "host", "paths", "tags", "host,tags", "host,paths,tags"];
+
 /// `--host`, `--tag`, `--path`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct FilterArgs {

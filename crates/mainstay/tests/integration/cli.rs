@@ -495,6 +495,13 @@ fn completions_and_manual_pages_are_written() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(scene.ok(&["completions", shell]).contains("stdin-from-command"));
     }
+    let script = scene.ok(&["completions", "bash"]);
+    assert!(
+        script.contains("\"off fast auto max\"") && script.contains("\"host,paths host "),
+        "{script}"
+    );
+    let levels = scene.run(&["--compression", "7", "completions", "bash"]);
+    assert_eq!(levels.code, 0, "{levels}");
     fs::create_dir(scene.path("man")).unwrap();
     scene.ok(&["man", "man"]);
     assert!(
