@@ -149,7 +149,17 @@ fn hint(error: &Error) -> Option<String> {
         of_repository
             .or_else(of_misuse)
             .or_else(|| Some(cause.downcast_ref::<exec::Error>()?.hint()))
+            .or_else(|| output_hint(cause.downcast_ref::<io::Error>()?))
     })
+}
+
+/// Errors of the system that nobody has named a file for are those of standard output.
+fn output_hint(error: &io::Error) -> Option<String> {
+    let text = match error.kind() {
+        io::ErrorKind::StorageFull => "Free space where standard output is written to, or write it to another place.",
+        _ => "Check the place that standard output is written to.",
+    };
+    Some(text.to_owned())
 }
 
 #[cfg(test)]

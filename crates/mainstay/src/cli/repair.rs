@@ -150,10 +150,12 @@ fn repair_packs(
     lock: &Lock,
     context: &Context,
 ) -> anyhow::Result<Exit> {
-    let ids = names
-        .iter()
-        .map(|name| find_object(repository, ObjectKind::Pack, name))
-        .collect::<anyhow::Result<Vec<Id>>>()?;
+    // A whole id may be that of a pack which is gone: the index lists what was in it.
+    let find = |name: &String| match name.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => find_object(repository, ObjectKind::Pack, name),
+    };
+    let ids = names.iter().map(find).collect::<anyhow::Result<Vec<Id>>>()?;
     let mut progress = context.progress();
     let report = packs::repair(repository, &ids, !dry_run, lock, context.cancel(), &progress)?;
     progress.finish();

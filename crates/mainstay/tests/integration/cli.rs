@@ -22,6 +22,7 @@ fn wrong_password_is_12() {
     let ended = scene.run(&["snapshots"]);
     assert_eq!(ended.code, 12);
     assert!(ended.stderr.contains("hint: Check the password"), "{ended}");
+    assert!(!ended.stderr.contains("key list"), "{ended}");
     assert!(!ended.to_string().contains("another"));
 }
 
@@ -416,6 +417,37 @@ fn files_of_patterns_name_variables_and_escape_wildcards() {
     fs::write(scene.path("list"), "source/\\*\n").unwrap();
     scene.ok(&["backup", "--files-from", "list"]);
     assert_eq!(scene.ok(&["ls", &root]), "/*\n");
+}
+
+#[test]
+fn hints_fit_what_failed() {
+    let scene = Scene::with_repository();
+    for (arguments, hint) in [
+        (
+            ["key", "remove", &"0".repeat(20)],
+            "hint: List the keys with `mainstay key list`.",
+        ),
+        (
+            ["key", "remove", &"0".repeat(64)],
+            "hint: List the keys with `mainstay key list`.",
+        ),
+        (
+            ["cat", "pack", &"0".repeat(64)],
+            "hint: List the packs with `mainstay list packs`.",
+        ),
+    ] {
+        let ended = scene.run(&arguments);
+        assert!(ended.code == 1 && ended.stderr.contains(hint), "{arguments:?}: {ended}");
+    }
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut child = scene.start_with(&["snapshots"], full, std::process::Stdio::piped());
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(
+        text.contains("hint: Free space where standard output is written to"),
+        "{text}"
+    );
 }
 
 #[test]

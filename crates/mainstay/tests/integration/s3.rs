@@ -226,3 +226,14 @@ fn a_store_that_does_not_answer_is_named_while_it_is_waited_for() {
         assert!(line.starts_with(expected) && line.contains("trying again"), "{line}");
     }
 }
+
+#[test]
+fn without_keys_the_variables_are_named() {
+    let scene = Scene::empty();
+    let server = S3Server::start();
+    let mut command = scene.command();
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
+    let address = format!("s3:{}/{BUCKET}/prefix", server.endpoint());
+    let ended = scene.ended(command.args(["-r", &address, "snapshots"]));
+    assert!(ended.code == 1 && ended.stderr.contains("AWS_ACCESS_KEY_ID"), "{ended}");
+}

@@ -119,7 +119,7 @@ impl Scene {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test that talks to the running program")]
-    fn start_with(&self, arguments: &[&str], stdout: impl Into<Stdio>, stderr: Stdio) -> Child {
+    pub fn start_with(&self, arguments: &[&str], stdout: impl Into<Stdio>, stderr: Stdio) -> Child {
         let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("mainstay"));
         command
             .args(arguments)
