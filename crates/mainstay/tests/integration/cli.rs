@@ -420,6 +420,52 @@ fn files_of_patterns_name_variables_and_escape_wildcards() {
 }
 
 #[test]
+fn restic_s_small_options_are_understood() {
+    let scene = Scene::empty();
+    let refused = scene.run(&["init", "--repository-version", "1"]);
+    assert!(
+        refused.code == 2 && refused.stderr.contains("leave the option out"),
+        "{refused}"
+    );
+    scene.ok(&["init", "--repository-version", "stable"]);
+    fs::create_dir_all(scene.path("source/folder")).unwrap();
+    fs::write(scene.path("source/folder/a.txt"), "content of a\n").unwrap();
+    scene.ok(&["backup", "source", "--no-scan"]);
+    fs::write(scene.path("next"), "next secret").unwrap();
+    scene.ok(&[
+        "key",
+        "add",
+        "--new-password-file",
+        "next",
+        "--user",
+        "ann",
+        "--host",
+        "attic",
+    ]);
+    let keys: Value = serde_json::from_str(&scene.ok(&["key", "list", "--json"])).unwrap();
+    let is_hers = |key: &Value| key["userName"] == "ann" && key["hostName"] == "attic";
+    assert!(keys.as_array().unwrap().iter().any(is_hers), "{keys}");
+    let tree: Value = serde_json::from_str(&scene.ok(&[
+        "cat",
+        "tree",
+        &format!("latest:{}", scene.path("source/folder").display()),
+    ]))
+    .unwrap();
+    assert_eq!(tree["nodes"][0]["name"], "a.txt");
+    let blob = tree["nodes"][0]["content"][0].as_str().unwrap();
+    let found = scene.ok(&["find", "--blob", blob, "--show-pack-id"]);
+    let pack = scene
+        .objects("data")
+        .into_iter()
+        .find(|pack| found.contains(&*pack.file_name().unwrap().to_string_lossy()));
+    assert!(pack.is_some() && found.contains("in pack "), "{found}");
+    let found: Value = serde_json::from_str(&scene.ok(&["find", "--blob", blob, "--show-pack-id", "--json"])).unwrap();
+    assert_eq!(found["pack"].as_str().map(str::len), Some(64));
+    let master: Value = serde_json::from_str(&scene.ok(&["cat", "masterkey"])).unwrap();
+    assert!(master["mac"]["k"].is_string() && master["encrypt"].is_string());
+}
+
+#[test]
 fn hints_fit_what_failed() {
     let scene = Scene::with_repository();
     for (arguments, hint) in [

@@ -10,7 +10,7 @@ use super::object::{self, ObjectKind};
 use super::pack::BlobKind;
 use super::snapshot::Snapshot;
 use super::tree::Tree;
-use crate::local::users::identity;
+use crate::local::users::{Identity, identity};
 use crate::{Error, Id, Monitor, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -65,7 +65,7 @@ impl Repository {
         }
         make_room(&*store)?;
         let master = Key::random();
-        let key_id = store_key(&*store, &master, password)?;
+        let key_id = store_key(&*store, &master, password, &identity())?;
         let json = serde_json::to_vec(&config).unwrap_or_default();
         // Last, because it is what makes the place a repository.
         store.write("config", master.seal(&json).into())?;
@@ -334,9 +334,9 @@ impl Repository {
             .collect())
     }
 
-    /// Add a password; returns the new key file's id.
-    pub fn add_key(&self, password: &[u8]) -> Result<Id> {
-        store_key(&*self.store, &self.key, password)
+    /// Add a password; returns the new key file's id. `owner` says whose it is.
+    pub fn add_key(&self, password: &[u8], owner: &Identity) -> Result<Id> {
+        store_key(&*self.store, &self.key, password, owner)
     }
 
     /// Remove a password. The one that this repository was opened with cannot be removed, so one always remains.
@@ -399,9 +399,8 @@ fn list_if_there(store: &dyn Store, kind: ObjectKind) -> Result<Vec<(Id, u64)>> 
     }
 }
 
-fn store_key(store: &dyn Store, master: &Key, password: &[u8]) -> Result<Id> {
-    let identity = identity();
-    let file = KeyFile::create(master, password, &identity.username, &identity.hostname)?;
+fn store_key(store: &dyn Store, master: &Key, password: &[u8], owner: &Identity) -> Result<Id> {
+    let file = KeyFile::create(master, password, &owner.username, &owner.hostname)?;
     // A key that cannot be opened again would lock its user out.
     if file.open(password)?.is_none() {
         return Err(Error::Verification(

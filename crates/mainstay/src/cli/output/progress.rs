@@ -49,6 +49,7 @@ pub struct Progress {
     shared: Arc<Shared>,
     ticker: Option<(Sender<()>, JoinHandle<()>)>,
     verbose: u8,
+    totals: bool,
 }
 
 impl std::fmt::Debug for Progress {
@@ -118,7 +119,15 @@ impl Progress {
             shared,
             ticker,
             verbose,
+            totals: mode.interval().is_some(),
         }
+    }
+
+    /// The same, without asking anybody to count ahead.
+    #[must_use]
+    pub fn without_totals(mut self) -> Self {
+        self.totals = false;
+        self
     }
 
     /// Stop showing, before a result is printed.
@@ -193,7 +202,7 @@ impl Monitor for Progress {
     }
 
     fn wants_totals(&self) -> bool {
-        self.shared.mode.interval().is_some()
+        self.totals
     }
 }
 
