@@ -7,7 +7,7 @@ fn main() -> ExitCode {
     memory::hand_back_large_buffers();
     let (globals, command) = match cli::parse() {
         Ok(parsed) => parsed,
-        Err(error) => return ExitCode::from(cli::usage_error(&error).code()),
+        Err(error) => return ExitCode::from(cli::usage_error(&error, cli::asks_for_json()).code()),
     };
     let json = globals.json;
     let result = interrupt::cancel_on_signals().map_err(Into::into).and_then(|cancel| {

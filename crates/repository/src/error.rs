@@ -136,7 +136,10 @@ impl Error {
         let text = match self {
             Self::Storage(error) => match error.kind {
                 Kind::NotFound => "The object is missing; run `mainstay check` to see what is affected.",
-                Kind::PermissionDenied => "Check the credentials and the permissions of the bucket or directory.",
+                Kind::PermissionDenied if error.location.starts_with("s3:") => {
+                    "Check the credentials (`AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_PROFILE`) and what the bucket allows them."
+                }
+                Kind::PermissionDenied => "Check the permissions of the directory, or run as a user with access.",
                 Kind::Full => "Free space in the store; what was stored completely so far is used by the next run.",
                 Kind::TimedOut | Kind::Unavailable => {
                     "Check the network and the store, then run the command again: it goes on where it stopped."
@@ -148,12 +151,15 @@ impl Error {
             },
             Self::NoRepository { .. } => "Check the address, or create a repository there with `mainstay init`.",
             Self::AlreadyExists { .. } => "Use it as it is, or choose another address.",
-            Self::WrongPassword { .. } => "Check the password; `mainstay key list` shows whose keys there are.",
+            Self::WrongPassword { .. } => "Check the password, and that this is the repository that it belongs to.",
             Self::Locked { .. } => {
                 "Wait for the other process (`--retry-lock 10m`), or remove locks of dead processes with `mainstay unlock`."
             }
             Self::LockLost => {
                 "Run the command again; `mainstay unlock --remove-all` is only for when nobody is at work."
+            }
+            Self::Damaged { object: "key", .. } => {
+                "It opens nothing: open the repository with another password and remove it with `mainstay key remove ID`."
             }
             Self::Damaged { .. } => {
                 "Run `mainstay check --read-data` to see the extent of the damage; `mainstay repair` says how to go on."
@@ -167,6 +173,11 @@ impl Error {
             },
             Self::NotFound { what: "snapshot", .. } => "List the snapshots with `mainstay snapshots`.",
             Self::NotFound { what: "path", .. } => "List what the snapshot holds with `mainstay ls SNAPSHOT`.",
+            Self::NotFound { what: "key", .. } => "List the keys with `mainstay key list`.",
+            Self::NotFound { what: "lock", .. } => "List the locks with `mainstay list locks`.",
+            Self::NotFound { what: "index", .. } => "List the index files with `mainstay list index`.",
+            Self::NotFound { what: "pack", .. } => "List the packs with `mainstay list packs`.",
+            Self::NotFound { what: "blob", .. } => "List the blobs with `mainstay list blobs`.",
             Self::NotFound { .. } => "Run `mainstay check` to see whether the repository is complete.",
             Self::Ambiguous { .. } => "Give more digits of the id.",
             Self::Refused { hint, .. } => return Some(hint.clone()),

@@ -3,7 +3,7 @@
 use super::Context;
 use super::output::{bytes, count};
 use crate::exit::Exit;
-use repository::restic::check::{self, CheckOptions, CheckReport, ReadSubset};
+use repository::restic::check::{self, CheckOptions, CheckReport, Problem, ReadSubset};
 use repository::restic::repository::Repository;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -122,6 +122,16 @@ fn damage(report: &CheckReport) -> String {
         let ids: Vec<String> = report.affected_snapshots.iter().map(repository::Id::short).collect();
         let _ = write!(text, "\nsnapshots with such files: {}", ids.join(" "));
     }
-    text.push_str("\nhint: All other files can be restored. `mainstay repair --help` says how to go on.");
+    let (keys, others): (Vec<&Problem>, Vec<_>) = report.problems.iter().partition(|problem| problem.object == "key");
+    if !others.is_empty() {
+        text.push_str("\nhint: All other files can be restored. `mainstay repair --help` says how to go on.");
+    }
+    for key in keys {
+        let id = key.id.short();
+        let _ = write!(
+            text,
+            "\nhint: `mainstay key remove {id}` removes the damaged key; it opens nothing."
+        );
+    }
     text
 }

@@ -1,7 +1,7 @@
 //! What every command works with: options and environment made sense of.
 
 use super::global::GlobalArgs;
-use super::output::{Output, Progress, ProgressMode};
+use super::output::{Output, Progress, ProgressMode, Retries};
 use crate::config::address::{self, AddressNames, AddressOptions};
 use crate::config::env::{self, Environment};
 use crate::config::file::{self, Draft, Loaded};
@@ -39,12 +39,14 @@ pub struct Context {
     globals: GlobalArgs,
     environment: Environment,
     cancel: Cancel,
+    retries: Retries,
 }
 
 impl Context {
     /// Put together what `main` knows.
     pub fn new(globals: GlobalArgs, environment: Environment, cancel: Cancel) -> Self {
         Self {
+            retries: Retries::new(globals.json, globals.quiet),
             globals,
             environment,
             cancel,
@@ -82,7 +84,7 @@ impl Context {
 
     /// Shows how long work goes on.
     pub fn progress(&self) -> Progress {
-        Progress::start(self.progress_mode(), self.globals.verbose)
+        self.show(self.progress_mode())
     }
 
     /// Shows problems and notes only, for work that is short or whose result is one JSON document.
@@ -92,7 +94,13 @@ impl Context {
         } else {
             ProgressMode::Notes
         };
-        Progress::start(mode, self.globals.verbose)
+        self.show(mode)
+    }
+
+    fn show(&self, mode: ProgressMode) -> Progress {
+        let progress = Progress::start(mode, self.globals.verbose);
+        self.retries.show_beside(&progress);
+        progress
     }
 
     fn progress_mode(&self) -> ProgressMode {
@@ -144,7 +152,8 @@ impl Context {
             limit_upload: self.globals.limit_upload,
             limit_download: self.globals.limit_download,
         };
-        let options = store::resolve(&given, &self.environment, &self.cancel)?;
+        let mut options = store::resolve(&given, &self.environment, &self.cancel)?;
+        options.on_retry = Some(self.retries.on_retry());
         Ok(storage::open(location, &options).map_err(repository::Error::from)?)
     }
 

@@ -5,9 +5,10 @@ use crate::config::problem::{Problem, Problems};
 use crate::config::tree::Origin;
 use crate::{exec, exit};
 use anyhow::Error;
+use clap::error::{ContextKind, ContextValue};
 use exit::Exit;
 use serde_json::json;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 /// Print an error to standard error; nothing if the user stopped us or nobody reads our output any more.
 pub fn report(error: &Error, json: bool) {
@@ -64,10 +65,62 @@ fn problem_json(problem: &Problem) -> serde_json::Value {
     value
 }
 
-/// Print what clap has to say: help and version to standard output, wrong usage to standard error.
-pub fn usage_error(error: &clap::Error) -> Exit {
-    let _: Option<()> = error.print().ok();
-    if error.use_stderr() { Exit::Usage } else { Exit::Done }
+/// Print what clap has to say: help and version to standard output, wrong usage to standard error, in the form of all errors.
+pub fn usage_error(error: &clap::Error, json: bool) -> Exit {
+    if !error.use_stderr() {
+        let _: Option<()> = error.print().ok();
+        return Exit::Done;
+    }
+    let hint = usage_hint(error);
+    let text = if json {
+        let message = usage_message(&error.to_string());
+        json!({"message_type": "exit_error", "code": Exit::Usage.code(), "message": message, "hint": hint}).to_string()
+    } else if io::stderr().is_terminal() {
+        with_hint(&error.render().ansi().to_string(), &hint)
+    } else {
+        with_hint(&error.to_string(), &hint)
+    };
+    let _: Option<()> = writeln!(io::stderr(), "{text}").ok();
+    Exit::Usage
+}
+
+/// In place of clap's last line, which says where to find more.
+fn with_hint(text: &str, hint: &str) -> String {
+    let text = text.trim_end();
+    let kept = text
+        .rsplit_once("\n\nFor more information")
+        .map_or(text, |(kept, _)| kept);
+    format!("{kept}\n\nhint: {hint}")
+}
+
+/// What is wrong, in one line, without usage and tips.
+fn usage_message(text: &str) -> String {
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let lines: Vec<&str> = first.lines().map(str::trim).collect();
+    match lines.join(" ").strip_prefix("error: ") {
+        Some(message) => message.to_owned(),
+        // Help instead of an error.
+        None => "no command is given".to_owned(),
+    }
+}
+
+fn usage_hint(error: &clap::Error) -> String {
+    let suggested = [
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedValue,
+    ]
+    .iter()
+    .find_map(|kind| error.get(*kind));
+    let suggested = match suggested {
+        Some(ContextValue::String(one)) => Some(one),
+        Some(ContextValue::Strings(several)) => several.first(),
+        _ => None,
+    };
+    match suggested {
+        Some(suggested) => format!("Write `{suggested}` if that is what you mean; `--help` shows what else there is."),
+        None => "Add `--help` to the command to see what it takes.".to_owned(),
+    }
 }
 
 /// The error and its causes in one line; a cause that only repeats what stands there already is left out.
@@ -96,7 +149,17 @@ fn hint(error: &Error) -> Option<String> {
         of_repository
             .or_else(of_misuse)
             .or_else(|| Some(cause.downcast_ref::<exec::Error>()?.hint()))
+            .or_else(|| output_hint(cause.downcast_ref::<io::Error>()?))
     })
+}
+
+/// Errors of the system that nobody has named a file for are those of standard output.
+fn output_hint(error: &io::Error) -> Option<String> {
+    let text = match error.kind() {
+        io::ErrorKind::StorageFull => "Free space where standard output is written to, or write it to another place.",
+        _ => "Check the place that standard output is written to.",
+    };
+    Some(text.to_owned())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::config::Misuse;
 use crate::exit::Exit;
 use jiff::Timestamp;
 use repository::restic::find::{Match, Query, find};
+use repository::restic::index::Index;
 use repository::{Error, Filter, Id};
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -47,6 +48,9 @@ pub struct Args {
     /// Look for what lies in these packs
     #[arg(long, group = "object")]
     pack: bool,
+    /// Show the pack that what was found lies in; with --blob, --tree or --pack
+    #[arg(long, requires = "object")]
+    show_pack_id: bool,
     #[command(flatten)]
     filter: FilterArgs,
 }
@@ -64,6 +68,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         out: output.writer(),
         json: output.is_json(),
         long: args.long,
+        index: args.show_pack_id.then_some(&index),
         last: None,
     };
     let mut printed: io::Result<()> = Ok(());
@@ -129,17 +134,20 @@ fn ids(args: &Args) -> Result<Vec<String>, Misuse> {
     args.patterns.iter().map(id).collect()
 }
 
-struct Printer<W> {
+struct Printer<'i, W> {
     out: W,
     json: bool,
     long: bool,
+    /// To show packs by.
+    index: Option<&'i Index>,
     last: Option<Id>,
 }
 
-impl<W: Write> Printer<W> {
+impl<W: Write> Printer<'_, W> {
     fn print(&mut self, found: &Match<'_>) -> io::Result<()> {
+        let pack = self.pack(found);
         if self.json {
-            return writeln!(self.out, "{}", to_json(found));
+            return writeln!(self.out, "{}", to_json(found, pack));
         }
         if self.last != Some(*found.snapshot) {
             let gap = if self.last.is_some() { "\n" } else { "" };
@@ -149,14 +157,22 @@ impl<W: Write> Printer<W> {
         if let Some((kind, id)) = &found.object {
             write!(self.out, "{} {id}  ", kind.name())?;
         }
+        if let Some(pack) = pack {
+            write!(self.out, "in pack {pack}  ")?;
+        }
         match found.node {
             Some(node) if self.long => entry::write_long(&mut self.out, found.path, node),
             _ => entry::write_path(&mut self.out, found.path),
         }
     }
+
+    fn pack(&self, found: &Match<'_>) -> Option<Id> {
+        let (kind, id) = found.object.as_ref()?;
+        Some(self.index?.find(*kind, id)?.pack)
+    }
 }
 
-fn to_json(found: &Match<'_>) -> Value {
+fn to_json(found: &Match<'_>, pack: Option<Id>) -> Value {
     let path = || json!({"path": found.path.to_string_lossy()});
     let mut value = found.node.map_or_else(path, |node| entry::to_json(found.path, node));
     value["message_type"] = json!("match");
@@ -164,6 +180,9 @@ fn to_json(found: &Match<'_>) -> Value {
     if let Some((kind, id)) = &found.object {
         value["object_type"] = json!(kind.name());
         value["object_id"] = json!(id);
+    }
+    if let Some(pack) = pack {
+        value["pack"] = json!(pack);
     }
     value
 }

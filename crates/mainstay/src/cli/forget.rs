@@ -3,7 +3,8 @@
 use super::Context;
 use super::output::{Progress, count, table, trimmed};
 use super::prune::{self, PruneArgs};
-use super::selection::{FilterArgs, tag_list};
+use super::selection::{FilterArgs, GROUPINGS, note_if_none_fits, tag_list};
+use super::suggested::suggest;
 use crate::clock;
 use crate::config::Misuse;
 use crate::exit::Exit;
@@ -27,16 +28,24 @@ snapshot is refused.";
 
 /// Options of `forget`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+// In restic's forget, -H is --keep-hourly: `-H 24` taken for a host's name would keep and remove nothing.
+#[command(after_help = EXAMPLES, mut_arg("hosts", |hosts| hosts.short(None)))]
 pub struct Args {
-    /// Ids of snapshots to remove, or their beginnings; without rules
+    /// Ids of snapshots to remove, or their beginnings, or `latest`; without rules
     snapshots: Vec<String>,
     #[command(flatten)]
     keep: KeepArgs,
     #[command(flatten)]
     filter: FilterArgs,
     /// What the snapshots of a group have in common: host, paths, tags, separated by commas; empty for one group
-    #[arg(short, long, value_name = "KEYS", default_value = "host,paths")]
+    #[arg(
+        short,
+        long,
+        value_name = "KEYS",
+        default_value = "host,paths",
+        hide_possible_values = true
+    )]
+    #[arg(value_parser = suggest::<GroupBy>(&GROUPINGS))]
     group_by: GroupBy,
     /// Allow that nothing is left of a group
     #[arg(long)]
@@ -49,6 +58,9 @@ pub struct Args {
     /// Remove nothing, only show what would be done
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Leave out the reasons
+    #[arg(short, long)]
+    compact: bool,
 }
 
 /// Rules, with restic's names.
@@ -59,7 +71,7 @@ struct KeepArgs {
     #[arg(short = 'l', long, value_name = "N", allow_hyphen_values = true)]
     keep_last: Option<Count>,
     /// The newest of each of N hours
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(short = 'H', long, value_name = "N", allow_hyphen_values = true)]
     keep_hourly: Option<Count>,
     /// The newest of each of N days
     #[arg(short = 'd', long, value_name = "N", allow_hyphen_values = true)]
@@ -131,7 +143,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     if !args.dry_run {
         forget::execute(&repository, &plan, &lock, context.cancel(), &progress)?;
     }
-    print(&plan, args.dry_run, context)?;
+    print(&plan, &args, context)?;
     if args.prune && !plan.remove.is_empty() {
         prune_after(&args, &plan.remove, &repository, &lock, context, &mut progress)?;
     }
@@ -165,7 +177,7 @@ fn plan(
         let ids = args
             .snapshots
             .iter()
-            .map(|name| select::full_id(repository, name))
+            .map(|name| id_of(name, args, repository, progress))
             .collect::<Result<Vec<_>, _>>()?;
         return Ok(forget::plan_ids(repository, &ids, args.allow_empty, progress)?);
     };
@@ -176,7 +188,19 @@ fn plan(
         allow_empty: args.allow_empty,
         timezone: TimeZone::system(),
     };
-    Ok(forget::plan(repository, &options, progress)?)
+    let plan = forget::plan(repository, &options, progress)?;
+    if plan.groups.is_empty() {
+        note_if_none_fits(&options.filter, progress);
+    }
+    Ok(plan)
+}
+
+/// Unlike in other commands, the snapshot need not be readable.
+fn id_of(name: &str, args: &Args, repository: &Repository, progress: &Progress) -> repository::Result<Id> {
+    if name == "latest" {
+        return Ok(select::select(repository, name, &args.filter.filter(), progress)?.id);
+    }
+    select::full_id(repository, name)
 }
 
 fn prune_after(
@@ -200,15 +224,19 @@ fn prune_after(
     Ok(())
 }
 
-fn print(plan: &ForgetPlan, dry_run: bool, context: &Context) -> anyhow::Result<()> {
-    let mut text = plan.groups.iter().map(group_text).collect::<String>();
-    let verb = if dry_run { "would be removed" } else { "removed" };
+fn print(plan: &ForgetPlan, args: &Args, context: &Context) -> anyhow::Result<()> {
+    let groups = plan.groups.iter().map(|group| group_text(group, args.compact));
+    let mut text = groups.collect::<String>();
+    let verb = if args.dry_run { "would be removed" } else { "removed" };
     let kept = plan
         .groups
         .iter()
         .flat_map(|group| &group.decisions)
         .filter(|decision| decision.keep)
         .count();
+    for id in &plan.remove_unreadable {
+        let _ = writeln!(text, "snapshot {id} cannot be read: {verb}");
+    }
     let _ = write!(
         text,
         "{} kept, {} {verb}",
@@ -217,20 +245,23 @@ fn print(plan: &ForgetPlan, dry_run: bool, context: &Context) -> anyhow::Result<
     );
     let mut value = json!(plan);
     value["message_type"] = json!("forget");
-    value["dry_run"] = json!(dry_run);
+    value["dry_run"] = json!(args.dry_run);
     Ok(context.output().done(&value, text)?)
 }
 
-fn group_text(group: &GroupPlan) -> String {
+fn group_text(group: &GroupPlan, compact: bool) -> String {
     let host = group.host.as_ref().map(|host| format!("host {host}"));
     let paths = group.paths.as_ref().map(|paths| format!("paths {}", paths.join(", ")));
     let tags = group.tags.as_ref().map(|tags| format!("tags {}", tags.join(",")));
     let title = [host, paths, tags].into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let mut table = table(&["", "ID", "Time", "Tags", "Reason"]);
+    let headings = ["", "ID", "Time", "Tags", "Reason"];
+    let columns = if compact { 4 } else { 5 };
+    let mut table = table(&headings[..columns]);
     for decision in &group.decisions {
         let what = if decision.keep { "keep" } else { "remove" };
         let (time, tags) = (clock::local(decision.time), decision.tags.join(","));
-        table.add_row([what, &decision.id.short(), &time, &tags, &decision.reasons.join(", ")]);
+        let row = [what, &decision.id.short(), &time, &tags, &decision.reasons.join(", ")];
+        table.add_row(&row[..columns]);
     }
     format!(
         "{}:\n{}\n\n",

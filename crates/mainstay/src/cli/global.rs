@@ -1,5 +1,6 @@
 //! Options that every command takes, before or after its name.
 
+use super::suggested::suggest;
 use crate::config::{store, units};
 use clap::Args;
 use repository::restic::compress::Compression;
@@ -65,6 +66,7 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "MIB", value_parser = store::pack_size)]
     pub pack_size: Option<usize>,
     /// Compression of new data: off, fast, auto, max, or a zstd level from 1 to 19
-    #[arg(long, global = true, value_name = "MODE")]
+    #[arg(long, global = true, value_name = "MODE", hide_possible_values = true)]
+    #[arg(value_parser = suggest::<Compression>(&["off", "fast", "auto", "max"]))]
     pub compression: Option<Compression>,
 }

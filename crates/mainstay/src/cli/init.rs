@@ -23,8 +23,24 @@ pub struct Args {
     /// Cut files as another repository does, so that what is copied from there and what is backed up here is stored once
     #[arg(long, conflicts_with = "chunker")]
     copy_chunker_params: bool,
+    /// Version of the repository's format: 2, stable or latest, which are the same
+    #[arg(long, value_name = "VERSION", default_value = "2", value_parser = version)]
+    repository_version: Version,
     #[command(flatten)]
     from: FromArgs,
+}
+
+/// There is only one.
+#[derive(Clone, Copy, Debug)]
+struct Version;
+
+/// Repositories of version 1 are read and written, but there is no reason to make new ones.
+fn version(text: &str) -> Result<Version, &'static str> {
+    match text {
+        "2" | "stable" | "latest" => Ok(Version),
+        "1" => Err("repositories of version 1, without compression, are not made any more: leave the option out"),
+        _ => Err("the version is `2`, `stable` or `latest`"),
+    }
 }
 
 /// As options name it.

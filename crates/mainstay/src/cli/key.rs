@@ -9,6 +9,7 @@ use crate::config::secret::Secret;
 use crate::exit::Exit;
 use jiff::Timestamp;
 use repository::Id;
+use repository::local::users::{Identity, identity};
 use repository::restic::lock::LockKind;
 use repository::restic::object::ObjectKind;
 use repository::restic::repository::Repository;
@@ -28,8 +29,19 @@ enum Command {
     #[command(after_help = "Examples:\n  mainstay key list\n  mainstay key list --json")]
     List,
     /// Add another password
-    #[command(after_help = "Examples:\n  mainstay key add\n  mainstay key add --new-password-file second.key")]
-    Add(NewPassword),
+    #[command(
+        after_help = "Examples:\n  mainstay key add\n  mainstay key add --new-password-file second.key --user ann"
+    )]
+    Add {
+        #[command(flatten)]
+        password: NewPassword,
+        /// Name of the user in the key, instead of the one who runs this
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// Name of the host in the key, instead of this one
+        #[arg(long, value_name = "NAME")]
+        host: Option<String>,
+    },
     /// Remove a password; not the one in use
     #[command(after_help = "Examples:\n  mainstay key remove 3f9a12cd")]
     Remove {
@@ -52,7 +64,7 @@ struct NewPassword {
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     match args.command {
         Command::List => list(context),
-        Command::Add(password) => add(&password, context),
+        Command::Add { password, user, host } => add(&password, &owner(user, host), context),
         Command::Remove { id } => remove(&id, context),
         Command::Passwd(password) => change(&password, context),
     }
@@ -95,12 +107,21 @@ fn local(created: &str) -> String {
         .map_or_else(|_| created.to_owned(), clock::local)
 }
 
-fn add(new: &NewPassword, context: &Context) -> anyhow::Result<Exit> {
+fn owner(user: Option<String>, host: Option<String>) -> Identity {
+    let this = identity();
+    Identity {
+        username: user.unwrap_or(this.username),
+        hostname: host.unwrap_or(this.hostname),
+        ..this
+    }
+}
+
+fn add(new: &NewPassword, owner: &Identity, context: &Context) -> anyhow::Result<Exit> {
     let repository = context.open()?;
     let password = new.read(context)?;
     let monitor = context.monitor();
     let _lock = context.lock(&repository, LockKind::Shared, &monitor)?;
-    let id = repository.add_key(password.bytes())?;
+    let id = repository.add_key(password.bytes(), owner)?;
     context.output().done(
         &json!({"message_type": "key_added", "id": id}),
         format!("added key {}", id.short()),
@@ -127,7 +148,7 @@ fn change(new: &NewPassword, context: &Context) -> anyhow::Result<Exit> {
     let password = new.read(context)?;
     let monitor = context.monitor();
     let _lock = context.lock(&repository, LockKind::Exclusive, &monitor)?;
-    let id = repository.add_key(password.bytes())?;
+    let id = repository.add_key(password.bytes(), &identity())?;
     remove_old(&repository, id, &password, context)?;
     let text = format!(
         "changed the password: key {} replaces {}",

@@ -4,11 +4,13 @@ use super::selection::FilterArgs;
 use super::snapshots;
 use super::{Context, entry};
 use crate::exit::Exit;
-use repository::Monitor as _;
+use repository::restic::index::Index;
 use repository::restic::ls::{self, Descend};
-use repository::restic::select::{select, towards};
+use repository::restic::repository::Repository;
+use repository::restic::select::{find_path, select, towards};
+use repository::{Id, Monitor as _};
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "Examples:
   mainstay ls latest
@@ -41,6 +43,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let selected = select(&repository, &args.snapshot, &args.filter.filter(), &monitor)?;
     let index = repository.load_index()?;
     let root = selected.tree(&repository, &index)?;
+    let directories = existing(&args.directories, &root, &repository, &index)?;
     let output = context.output();
     let mut out = output.writer();
     if output.is_json() {
@@ -51,12 +54,11 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     }
     let mut failed: io::Result<()> = Ok(());
     let mut each = |path: &std::path::Path, node: &repository::restic::node::Node| {
-        let wanted = args
-            .directories
+        let wanted = directories
             .iter()
             .map(|directory| towards(path, directory, args.recursive));
         let (shown, descend) = wanted.fold(
-            (args.directories.is_empty(), args.directories.is_empty()),
+            (directories.is_empty(), directories.is_empty()),
             |all, (shown, descend)| (all.0 || shown, all.1 || descend == Descend::Yes),
         );
         if shown {
@@ -80,4 +82,21 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::from_problems(
         monitor.counters().problems.load(std::sync::atomic::Ordering::Relaxed),
     ))
+}
+
+/// The paths from the root on, each of which has to be there. Damage on the way is reported by the walk.
+fn existing(
+    directories: &[PathBuf],
+    root: &Id,
+    repository: &Repository,
+    index: &Index,
+) -> repository::Result<Vec<PathBuf>> {
+    let found = |directory: &PathBuf| {
+        let path = Path::new("/").join(directory);
+        match find_path(repository, index, root, &path) {
+            Err(error) if error.is_damage() => Ok(path),
+            other => other.map(|_| path),
+        }
+    };
+    directories.iter().map(found).collect()
 }

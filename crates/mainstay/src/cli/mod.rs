@@ -10,6 +10,7 @@ mod objects;
 pub mod output;
 mod patterns;
 mod selection;
+mod suggested;
 
 mod backup;
 mod cat;
@@ -118,6 +119,12 @@ pub fn parse() -> Result<(GlobalArgs, Command), clap::Error> {
     let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
     let cli = Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))?;
     Ok((cli.globals, cli.command))
+}
+
+/// Whether JSON is asked for, in arguments that could not be parsed.
+pub fn asks_for_json() -> bool {
+    let options = std::env::args_os().take_while(|argument| argument != "--");
+    options.into_iter().any(|argument| argument == "--json")
 }
 
 /// Do what a command says.

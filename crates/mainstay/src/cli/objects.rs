@@ -8,10 +8,22 @@ use repository::{Error, Id, Result};
 /// The one object of a kind whose id begins with `prefix`.
 pub fn find_object(repository: &Repository, kind: ObjectKind, prefix: &str) -> anyhow::Result<Id> {
     if let Ok(id) = prefix.parse() {
-        return Ok(id);
+        return existing(repository, kind, id);
     }
     let ids = repository.list(kind)?.into_iter().map(|(id, _)| id);
     Ok(only_one(kind.name(), prefix, ids)??)
+}
+
+fn existing(repository: &Repository, kind: ObjectKind, id: Id) -> anyhow::Result<Id> {
+    match repository.store().stat(&kind.object_name(&id)) {
+        Err(error) if error.kind == storage::ErrorKind::NotFound => Err(Error::NotFound {
+            what: kind.name(),
+            name: id.to_string(),
+        }
+        .into()),
+        Err(error) => Err(Error::from(error).into()),
+        Ok(_) => Ok(id),
+    }
 }
 
 /// The one of `ids` that begins with `prefix`.

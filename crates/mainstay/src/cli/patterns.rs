@@ -1,6 +1,8 @@
 //! `--exclude`, `--include` and their relatives.
 
 use crate::config::Misuse;
+use crate::config::env::Environment;
+use crate::config::expand::expand;
 use repository::{Error, Filter, FilterBuilder};
 use std::ffi::OsString;
 use std::fs;
@@ -17,7 +19,7 @@ pub struct ExcludeArgs {
     /// The same whether letters are capital or small
     #[arg(long, value_name = "PATTERN")]
     pub iexclude: Vec<OsString>,
-    /// File with patterns to leave out, one per line
+    /// File with patterns to leave out, one per line; `$NAME` stands for a variable, `$$` for `$`
     #[arg(long, value_name = "FILE")]
     pub exclude_file: Vec<std::path::PathBuf>,
     /// The same whether letters are capital or small
@@ -62,8 +64,19 @@ pub fn add_all<T: Clone>(
     patterns.iter().cloned().fold(filter, add)
 }
 
-/// The lines of a file without comments, empty lines and white space around; `-` is standard input.
+/// The patterns in a file: its [lines](read_lines) with variables replaced by their values.
 pub fn read_patterns(file: &Path) -> Result<Vec<OsString>, Misuse> {
+    let environment = Environment::current();
+    let lines = read_lines(file)?;
+    Ok(lines
+        .iter()
+        .map(|line| expand(line.as_bytes(), &environment))
+        .filter(|pattern| !pattern.is_empty())
+        .collect())
+}
+
+/// The lines of a file without comments, empty lines and white space around; `-` is standard input.
+pub fn read_lines(file: &Path) -> Result<Vec<OsString>, Misuse> {
     let content = read(file)?;
     let lines = content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"));

@@ -5,6 +5,7 @@ use super::output::{Output, bytes, count};
 use crate::config::units;
 use crate::exit::Exit;
 use repository::restic::lock::{Lock, LockKind};
+use repository::restic::object::ObjectKind;
 use repository::restic::prune::{self, Amount, MaxUnused, PruneOptions, PrunePlan, PruneReport};
 use repository::restic::repository::Repository;
 use repository::{Id, Monitor};
@@ -106,8 +107,17 @@ pub fn plan_without(
     context: &Context,
     monitor: &dyn Monitor,
 ) -> anyhow::Result<PrunePlan> {
-    let mut snapshots = repository.snapshots()?.into_iter().collect::<Result<Vec<_>, _>>()?;
-    snapshots.retain(|(id, _)| !without.contains(id));
+    // Those that go may be such as cannot be read.
+    let mut ids: Vec<Id> = repository
+        .list(ObjectKind::Snapshot)?
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect();
+    ids.retain(|id| !without.contains(id));
+    let snapshots = repository
+        .read_snapshots(&ids)
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()?;
     let index = repository.load_index()?;
     Ok(prune::plan(
         repository,

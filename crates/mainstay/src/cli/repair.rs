@@ -18,7 +18,7 @@ const ORDER: &str = "After damage, in this order:
   mainstay repair packs ID…               what can be read of damaged packs is saved
   mainstay backup …                       what is still on this host is stored again
   mainstay repair snapshots --dry-run     what is lost
-  mainstay repair snapshots --forget      snapshots without what is lost
+  mainstay repair snapshots --forget      snapshots without what is lost; unreadable ones go
 
 Each takes --dry-run, which changes nothing. Copy the repository first if you can.";
 
@@ -57,7 +57,7 @@ enum Command {
     Snapshots {
         /// Ids of snapshots, or their beginnings; all if none is given
         ids: Vec<String>,
-        /// Remove the damaged snapshots once they are replaced
+        /// Remove the damaged snapshots once they are replaced, and snapshots that cannot be read at all
         #[arg(long)]
         forget: bool,
         /// Join what is left of files that lack content, instead of leaving them out
@@ -150,10 +150,12 @@ fn repair_packs(
     lock: &Lock,
     context: &Context,
 ) -> anyhow::Result<Exit> {
-    let ids = names
-        .iter()
-        .map(|name| find_object(repository, ObjectKind::Pack, name))
-        .collect::<anyhow::Result<Vec<Id>>>()?;
+    // A whole id may be that of a pack which is gone: the index lists what was in it.
+    let find = |name: &String| match name.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => find_object(repository, ObjectKind::Pack, name),
+    };
+    let ids = names.iter().map(find).collect::<anyhow::Result<Vec<Id>>>()?;
     let mut progress = context.progress();
     let report = packs::repair(repository, &ids, !dry_run, lock, context.cancel(), &progress)?;
     progress.finish();
@@ -189,7 +191,8 @@ fn repair_snapshots(
     }
     progress.finish();
     context.output().done(&value, text)?;
-    Ok(Exit::from_problems(plan.unreadable.len() as u64))
+    let left = if plan.forget { 0 } else { plan.unreadable.len() };
+    Ok(Exit::from_problems(left as u64))
 }
 
 fn plan_text(plan: &snapshots::Plan) -> String {
@@ -213,8 +216,9 @@ fn plan_text(plan: &snapshots::Plan) -> String {
             text.push_str(&format!("\n  {}", change.path));
         }
     }
+    let what_next = if plan.forget { "" } else { "; `--forget` removes it" };
     for id in &plan.unreadable {
-        text.push_str(&format!("\nsnapshot {id} cannot be read at all"));
+        text.push_str(&format!("\nsnapshot {id} cannot be read at all{what_next}"));
     }
     text
 }

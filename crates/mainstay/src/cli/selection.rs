@@ -5,6 +5,9 @@ use repository::restic::select::{SnapshotFilter, select};
 use repository::restic::snapshot::Snapshot;
 use repository::{Id, Monitor};
 
+/// What a shell offers for `--group-by`; other orders are taken too.
+pub const GROUPINGS: [&str; 6] = ["host,paths", "host", "paths", "tags", "host,tags", "host,paths,tags"];
+
 /// `--host`, `--tag`, `--path`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct FilterArgs {
@@ -55,7 +58,30 @@ pub fn snapshots(
             Err(error) => return Err(error.into()),
         }
     }
+    if chosen.is_empty() {
+        note_if_none_fits(filter, monitor);
+    }
     Ok(chosen)
+}
+
+/// Nothing chosen because of a filter is nothing done: a misspelt name should not look like success.
+pub fn note_if_none_fits(filter: &SnapshotFilter, monitor: &dyn Monitor) {
+    let options = [
+        ("--host", filter.hosts.is_empty()),
+        ("--tag", filter.tags.is_empty()),
+        ("--path", filter.paths.is_empty()),
+    ];
+    let given: Vec<String> = options
+        .iter()
+        .filter(|(_, is_empty)| !is_empty)
+        .map(|(option, _)| format!("`{option}`"))
+        .collect();
+    if !given.is_empty() {
+        monitor.note(&format!(
+            "no snapshot fits {}; `mainstay snapshots` lists all there are",
+            given.join(" and ")
+        ));
+    }
 }
 
 #[cfg(test)]

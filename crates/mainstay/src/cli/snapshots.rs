@@ -2,7 +2,8 @@
 
 use super::Context;
 use super::output::{bytes, count, table, trimmed};
-use super::selection::{FilterArgs, snapshots};
+use super::selection::{FilterArgs, GROUPINGS, snapshots};
+use super::suggested::suggest;
 use crate::clock;
 use crate::exit::Exit;
 use repository::Id;
@@ -27,7 +28,8 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     latest: Option<usize>,
     /// Group by host, paths, tags, separated by commas
-    #[arg(short, long, value_name = "KEYS")]
+    #[arg(short, long, value_name = "KEYS", hide_possible_values = true)]
+    #[arg(value_parser = suggest::<GroupBy>(&GROUPINGS))]
     group_by: Option<GroupBy>,
     /// Leave out the paths
     #[arg(short, long)]

@@ -100,8 +100,8 @@ impl Environment {
     }
 
     /// The value of a variable that the user's configuration names.
-    pub fn named(&self, name: &str) -> Option<OsString> {
-        self.0.get(OsStr::new(name)).cloned()
+    pub fn named(&self, name: impl AsRef<OsStr>) -> Option<OsString> {
+        self.0.get(name.as_ref()).cloned()
     }
 
     /// A variable that is set and not empty.

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod directories;
 pub mod env;
+pub mod expand;
 pub mod file;
 pub mod keys;
 pub mod model;

@@ -22,6 +22,7 @@ fn wrong_password_is_12() {
     let ended = scene.run(&["snapshots"]);
     assert_eq!(ended.code, 12);
     assert!(ended.stderr.contains("hint: Check the password"), "{ended}");
+    assert!(!ended.stderr.contains("key list"), "{ended}");
     assert!(!ended.to_string().contains("another"));
 }
 
@@ -43,7 +44,20 @@ fn wrong_usage_is_2_and_names_the_way_out() {
     error: there is no extended option `s3.regoin`
     hint: Write `-o KEY=VALUE`; the keys are s3.endpoint, s3.region, s3.path-style, s3.storage-class, s3.ca-file, s3.connections, s3.checksums, s3.profile, s3.anonymous.
     ");
-    assert_eq!(scene.run(&["bakcup"]).code, 2);
+    assert_snapshot!(scene.run(&["bakcup"]), @r"
+    exit 2
+    error: unrecognized subcommand 'bakcup'
+
+      tip: a similar subcommand exists: 'backup'
+
+    Usage: mainstay [OPTIONS] <COMMAND>
+
+    hint: Write `backup` if that is what you mean; `--help` shows what else there is.
+    ");
+    assert_snapshot!(scene.run(&["ls", "--json"]), @r#"
+    exit 2
+    {"code":2,"hint":"Add `--help` to the command to see what it takes.","message":"the following required arguments were not provided: <SNAPSHOT>","message_type":"exit_error"}
+    "#);
 }
 
 #[test]
@@ -289,6 +303,200 @@ fn forgetting_everything_is_refused() {
 }
 
 #[test]
+fn a_snapshot_that_cannot_be_read_is_no_dead_end() {
+    let scene = Scene::with_snapshot();
+    let sound = scene.objects("snapshots");
+    for command in ["repair", "forget"] {
+        scene.ok(&["backup", "source", "--tag", "second"]);
+        let damaged = scene
+            .objects("snapshots")
+            .into_iter()
+            .find(|path| !sound.contains(path))
+            .unwrap();
+        let id = damaged.file_name().unwrap().to_string_lossy().into_owned();
+        fs::set_permissions(&damaged, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&damaged, "nothing").unwrap();
+        assert_eq!(scene.run(&["check"]).code, 20);
+        assert_eq!(scene.run(&["prune"]).code, 1);
+        let looked = scene.run(&["repair", "snapshots"]);
+        assert!(
+            looked.code == 3 && looked.stdout.contains("`--forget` removes it"),
+            "{looked}"
+        );
+        let arguments = match command {
+            "repair" => vec!["repair", "snapshots", "--forget"],
+            _ => vec!["forget", &id[..8], "--prune"],
+        };
+        let planned = scene.run(&[&arguments[..], &["--dry-run"]].concat());
+        assert!(planned.code == 0 && planned.stdout.contains(&id), "{planned}");
+        assert!(damaged.exists());
+        let done = scene.run(&arguments);
+        assert!(done.code == 0 && done.stdout.contains(&id), "{done}");
+        assert_eq!(scene.objects("snapshots"), sound);
+        scene.ok(&["check"]);
+        scene.ok(&["prune"]);
+    }
+    let gone = scene.run(&["forget", &"0".repeat(64)]);
+    assert!(gone.code == 1 && gone.stderr.contains("was not found"), "{gone}");
+}
+
+#[test]
+fn forget_takes_restic_s_short_options() {
+    let scene = Scene::with_snapshot();
+    for tag in ["second", "third"] {
+        scene.ok(&["backup", "source", "--tag", tag]);
+    }
+    let text = scene.ok(&["forget", "-H", "24", "-d", "7", "--dry-run"]);
+    assert!(
+        text.contains("hourly snapshot") && text.contains("1 snapshot kept, 2 would"),
+        "{text}"
+    );
+    let compact = scene.ok(&["forget", "-H", "24", "-c", "--dry-run"]);
+    assert!(
+        !compact.contains("hourly snapshot") && compact.contains("keep"),
+        "{compact}"
+    );
+    let newest = scene.ok(&["forget", "latest"]);
+    assert!(
+        newest.contains("third   named") && scene.objects("snapshots").len() == 2,
+        "{newest}"
+    );
+    let older = scene.ok(&["forget", "latest", "--tag", "second"]);
+    assert!(older.contains("second  named"), "{older}");
+}
+
+#[test]
+fn what_does_not_exist_is_said_not_to() {
+    let scene = Scene::with_snapshot();
+    scene.ok(&["-r", "second", "init"]);
+    let note = "no snapshot fits `--host`; `mainstay snapshots` lists all there are\n";
+    for arguments in [
+        &["forget", "--host", "typo", "--keep-last", "1"][..],
+        &["snapshots", "--host", "typo"],
+        &["stats", "--host", "typo"],
+        &["tag", "--host", "typo", "--add", "x"],
+        &[
+            "-r",
+            "second",
+            "copy",
+            "--from-repo",
+            "repository",
+            "--from-password-file",
+            "password",
+            "--host",
+            "typo",
+        ],
+    ] {
+        let ended = scene.run(arguments);
+        assert!(ended.code == 0 && ended.stderr.contains(note), "{arguments:?}: {ended}");
+    }
+    assert_eq!(scene.run(&["-q", "snapshots", "--host", "typo"]).stderr, "");
+    assert_snapshot!(scene.run(&["ls", "latest", "/nope"]), @r"
+    exit 1
+    error: path `/nope` was not found
+    hint: List what the snapshot holds with `mainstay ls SNAPSHOT`.
+    ");
+    let source = scene.path("source").display().to_string();
+    let relative = scene.ok(&["ls", "latest", &source[1..]]);
+    assert!(relative.contains("b.txt"), "{relative}");
+}
+
+#[test]
+fn files_of_patterns_name_variables_and_escape_wildcards() {
+    let scene = Scene::with_repository();
+    for name in ["source/*", "source/$x", "source/kept"] {
+        fs::write(scene.path(name), "x").unwrap();
+    }
+    fs::write(scene.path("excludes"), "$PLACE/folder\n${PLACE}/b.txt\n*/$$x\n").unwrap();
+    let mut command = scene.command();
+    command.env("PLACE", scene.path("source"));
+    let ended = scene.ended(command.args(["backup", "source", "--exclude-file", "excludes"]));
+    assert_eq!(ended.code, 0, "{ended}");
+    let root = format!("latest:{}", scene.path("source").display());
+    assert_eq!(scene.ok(&["ls", &root]), "/*\n/kept\n");
+    fs::write(scene.path("list"), "source/\\*\n").unwrap();
+    scene.ok(&["backup", "--files-from", "list"]);
+    assert_eq!(scene.ok(&["ls", &root]), "/*\n");
+}
+
+#[test]
+fn restic_s_small_options_are_understood() {
+    let scene = Scene::empty();
+    let refused = scene.run(&["init", "--repository-version", "1"]);
+    assert!(
+        refused.code == 2 && refused.stderr.contains("leave the option out"),
+        "{refused}"
+    );
+    scene.ok(&["init", "--repository-version", "stable"]);
+    fs::create_dir_all(scene.path("source/folder")).unwrap();
+    fs::write(scene.path("source/folder/a.txt"), "content of a\n").unwrap();
+    scene.ok(&["backup", "source", "--no-scan"]);
+    fs::write(scene.path("next"), "next secret").unwrap();
+    scene.ok(&[
+        "key",
+        "add",
+        "--new-password-file",
+        "next",
+        "--user",
+        "ann",
+        "--host",
+        "attic",
+    ]);
+    let keys: Value = serde_json::from_str(&scene.ok(&["key", "list", "--json"])).unwrap();
+    let is_hers = |key: &Value| key["userName"] == "ann" && key["hostName"] == "attic";
+    assert!(keys.as_array().unwrap().iter().any(is_hers), "{keys}");
+    let tree: Value = serde_json::from_str(&scene.ok(&[
+        "cat",
+        "tree",
+        &format!("latest:{}", scene.path("source/folder").display()),
+    ]))
+    .unwrap();
+    assert_eq!(tree["nodes"][0]["name"], "a.txt");
+    let blob = tree["nodes"][0]["content"][0].as_str().unwrap();
+    let found = scene.ok(&["find", "--blob", blob, "--show-pack-id"]);
+    let pack = scene
+        .objects("data")
+        .into_iter()
+        .find(|pack| found.contains(&*pack.file_name().unwrap().to_string_lossy()));
+    assert!(pack.is_some() && found.contains("in pack "), "{found}");
+    let found: Value = serde_json::from_str(&scene.ok(&["find", "--blob", blob, "--show-pack-id", "--json"])).unwrap();
+    assert_eq!(found["pack"].as_str().map(str::len), Some(64));
+    let master: Value = serde_json::from_str(&scene.ok(&["cat", "masterkey"])).unwrap();
+    assert!(master["mac"]["k"].is_string() && master["encrypt"].is_string());
+}
+
+#[test]
+fn hints_fit_what_failed() {
+    let scene = Scene::with_repository();
+    for (arguments, hint) in [
+        (
+            ["key", "remove", &"0".repeat(20)],
+            "hint: List the keys with `mainstay key list`.",
+        ),
+        (
+            ["key", "remove", &"0".repeat(64)],
+            "hint: List the keys with `mainstay key list`.",
+        ),
+        (
+            ["cat", "pack", &"0".repeat(64)],
+            "hint: List the packs with `mainstay list packs`.",
+        ),
+    ] {
+        let ended = scene.run(&arguments);
+        assert!(ended.code == 1 && ended.stderr.contains(hint), "{arguments:?}: {ended}");
+    }
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut child = scene.start_with(&["snapshots"], full, std::process::Stdio::piped());
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(
+        text.contains("hint: Free space where standard output is written to"),
+        "{text}"
+    );
+}
+
+#[test]
 fn keys_are_added_and_removed() {
     let scene = Scene::with_snapshot();
     fs::write(scene.path("next"), "next secret").unwrap();
@@ -365,6 +573,13 @@ fn completions_and_manual_pages_are_written() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(scene.ok(&["completions", shell]).contains("stdin-from-command"));
     }
+    let script = scene.ok(&["completions", "bash"]);
+    assert!(
+        script.contains("\"off fast auto max\"") && script.contains("\"host,paths host "),
+        "{script}"
+    );
+    let levels = scene.run(&["--compression", "7", "completions", "bash"]);
+    assert_eq!(levels.code, 0, "{levels}");
     fs::create_dir(scene.path("man")).unwrap();
     scene.ok(&["man", "man"]);
     assert!(

@@ -18,6 +18,7 @@ use testkit::tree::content;
 enum Object {
     Config,
     Key,
+    OtherKey,
     Snapshot,
     Index,
     DataPack,
@@ -25,9 +26,10 @@ enum Object {
     Lock,
 }
 
-const OBJECTS: [Object; 7] = [
+const OBJECTS: [Object; 8] = [
     Object::Config,
     Object::Key,
+    Object::OtherKey,
     Object::Snapshot,
     Object::Index,
     Object::DataPack,
@@ -114,9 +116,11 @@ impl Bench {
         match object {
             // There is no second config; a key is as good.
             Object::Config => [self.scene.path("repository/config"), any("keys")[0].clone()],
-            Object::Key => {
+            Object::Key | Object::OtherKey => {
                 let mut keys = any("keys");
-                keys.sort_by_key(|key| fs::read_to_string(key).unwrap().contains("another secret"));
+                keys.sort_by_key(|key| {
+                    fs::read_to_string(key).unwrap().contains("another secret") == (object == Object::Key)
+                });
                 keys
             }
             Object::Snapshot => newest_first(&self.snapshots),
@@ -270,7 +274,7 @@ fn live_through(bench: &Bench, object: Object, damage: Damage) {
         Object::Config | Object::Key => 0,
         Object::Snapshot | Object::Index | Object::TreePack => 6,
         Object::DataPack => 9,
-        Object::Lock => 12,
+        Object::OtherKey | Object::Lock => 12,
     };
     let locked = object == Object::Lock && listed.code == 11;
     assert!(locked || before.len() >= least, "{what}: {before:?}");
@@ -288,7 +292,7 @@ fn live_through(bench: &Bench, object: Object, damage: Damage) {
         before.is_subset(&after),
         "{what}: pruned what was in use: {before:?} {after:?}"
     );
-    back_up_again(bench, object, &what);
+    back_up_again(bench, object, &id, &what);
 }
 
 /// `check` finds it and names it, unless nobody can know.
@@ -300,7 +304,7 @@ fn assert_found(bench: &Bench, object: Object, damage: Damage, id: &str, what: &
         (Object::Key, Damage::Removed) => assert_eq!(found, [12, 12], "{what}: {read}"),
         (Object::Config, _) => assert!(found == [1, 1] && read.stderr.contains("config"), "{what}: {read}"),
         (Object::Key, _) => assert!(found == [1, 1] && read.to_string().contains(id), "{what}: {read}"),
-        (Object::Snapshot, Damage::Removed) | (Object::Lock, Damage::Removed | Damage::Empty) => {
+        (Object::Snapshot | Object::OtherKey, Damage::Removed) | (Object::Lock, Damage::Removed | Damage::Empty) => {
             assert_eq!(found, [0, 0], "{what}: {read}");
         }
         (Object::Lock, _) => assert!(found == [11, 11] && read.to_string().contains(id), "{what}: {read}"),
@@ -315,17 +319,23 @@ fn assert_found(bench: &Bench, object: Object, damage: Damage, id: &str, what: &
         (Object::DataPack, Damage::Replaced) => {
             assert!(found[1] == 20 && read.to_string().contains(id), "{what}: {read}");
         }
+        (Object::OtherKey, _) => {
+            let hint = format!("`mainstay key remove {id}`");
+            assert!(found == [20, 20] && read.to_string().contains(&hint), "{what}: {read}");
+            assert!(read.stdout.contains("DAMAGE: 1 problem\n"), "{what}: {read}");
+        }
         _ => assert!(found == [20, 20] && check.to_string().contains(id), "{what}: {check}"),
     }
 }
 
 /// A backup either fails clearly or, after the repairs that `repair --help` describes, is whole.
-fn back_up_again(bench: &Bench, object: Object, what: &str) {
+fn back_up_again(bench: &Bench, object: Object, id: &str, what: &str) {
     let again = bench.run(&["backup", &source(&bench.scene)]);
     assert!([0, 1, 10, 11, 12].contains(&again.code), "{what}: {again}");
     match object {
         Object::Config | Object::Key => return assert_ne!(again.code, 0, "{what}: {again}"),
         Object::Lock => drop(bench.run(&["unlock", "--remove-all"])),
+        Object::OtherKey => remove_key(bench, id, what),
         _ => {}
     }
     let pack = |pack: &Path| pack.file_name().unwrap().to_string_lossy().into_owned();
@@ -343,6 +353,17 @@ fn back_up_again(bench: &Bench, object: Object, what: &str) {
     ]);
     assert_same(&bench.scene.path("source"), &bench.scene.path("mended"));
     fs::remove_dir_all(bench.scene.path("mended")).unwrap();
+}
+
+/// What `key list` says leads to a repository in which nothing is wrong.
+fn remove_key(bench: &Bench, id: &str, what: &str) {
+    let listed = bench.run(&["key", "list"]);
+    if listed.code != 0 {
+        assert!(listed.stderr.contains("`mainstay key remove ID`"), "{what}: {listed}");
+        bench.scene.ok(&["key", "remove", id]);
+    }
+    bench.scene.ok(&["key", "list"]);
+    bench.scene.ok(&["check"]);
 }
 
 impl Bench {

@@ -4,6 +4,7 @@ use crate::peer::*;
 use crate::scene::{Ended, Scene};
 use serde_json::Value;
 use std::fs;
+use std::io::BufRead as _;
 use std::time::Duration;
 use testkit::s3_server::{ACCESS_KEY, BUCKET, HttpFault, S3Server, SECRET_KEY};
 use testkit::tree::{TreeSpec, content};
@@ -204,4 +205,35 @@ fn an_upload_that_is_refused_stores_no_snapshot() {
         .filter(|call| call.target.contains("/locks/"))
         .collect();
     assert!(locks.iter().any(|call| call.method == "DELETE"), "{locks:#?}");
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_named_while_it_is_waited_for() {
+    let scene = Scene::empty();
+    for (options, expected) in [
+        (&[][..], "read `config` in `s3:http://127.0.0.1:1/bucket/x`: "),
+        (&["--json"], "{\"message\":\"read `config` in"),
+    ] {
+        let mut running =
+            scene.start_with_error(&[options, &["-r", "s3:http://127.0.0.1:1/bucket/x", "snapshots"]].concat());
+        let mut line = String::new();
+        std::io::BufReader::new(running.stderr.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let pid = rustix::process::Pid::from_child(&running);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        assert_eq!(running.wait().unwrap().code(), Some(130));
+        assert!(line.starts_with(expected) && line.contains("trying again"), "{line}");
+    }
+}
+
+#[test]
+fn without_keys_the_variables_are_named() {
+    let scene = Scene::empty();
+    let server = S3Server::start();
+    let mut command = scene.command();
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
+    let address = format!("s3:{}/{BUCKET}/prefix", server.endpoint());
+    let ended = scene.ended(command.args(["-r", &address, "snapshots"]));
+    assert!(ended.code == 1 && ended.stderr.contains("AWS_ACCESS_KEY_ID"), "{ended}");
 }

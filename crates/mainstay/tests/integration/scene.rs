@@ -109,18 +109,29 @@ impl Scene {
     }
 
     /// The same with another standard output.
-    #[expect(clippy::disallowed_methods, reason = "a test that talks to the running program")]
     pub fn start_with_output(&self, arguments: &[&str], stdout: impl Into<Stdio>) -> Child {
+        self.start_with(arguments, stdout, Stdio::null())
+    }
+
+    /// The same with a pipe from its standard error, and keys for S3.
+    pub fn start_with_error(&self, arguments: &[&str]) -> Child {
+        self.start_with(arguments, Stdio::null(), Stdio::piped())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test that talks to the running program")]
+    pub fn start_with(&self, arguments: &[&str], stdout: impl Into<Stdio>, stderr: Stdio) -> Child {
         let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("mainstay"));
         command
             .args(arguments)
             .env_clear()
             .envs(self.variables())
+            .env("AWS_ACCESS_KEY_ID", "nobody")
+            .env("AWS_SECRET_ACCESS_KEY", "nothing")
             .current_dir(self.root.path());
         command
             .stdin(Stdio::piped())
             .stdout(stdout)
-            .stderr(Stdio::null())
+            .stderr(stderr)
             .spawn()
             .unwrap()
     }

@@ -177,8 +177,8 @@ struct StoredMac {
 }
 
 impl Key {
-    /// As JSON, the way restic stores a master key (before sealing).
-    pub(crate) fn to_json(&self) -> Vec<u8> {
+    /// As JSON, the way restic stores a master key (before sealing): the secrets in the clear.
+    pub fn to_json(&self) -> Vec<u8> {
         let Secrets { encrypt, mac_k, mac_r } = &self.secrets;
         let stored = StoredKey {
             mac: StoredMac {

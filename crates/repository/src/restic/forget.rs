@@ -36,6 +36,8 @@ pub struct ForgetPlan {
     pub remove: Vec<Id>,
     /// Snapshots that cannot be read; they stay.
     pub unreadable: usize,
+    /// Those of the snapshots to remove that cannot be read. Nothing is known of them, so they are in no group.
+    pub remove_unreadable: Vec<Id>,
 }
 
 /// One group.
@@ -91,15 +93,11 @@ pub fn plan(repository: &Repository, options: &ForgetOptions, monitor: &dyn Moni
 
 /// Decide that these go. Nothing is changed.
 ///
-/// Refuses to take the last complete snapshot of a group of host and paths, or the last at all.
+/// Refuses to take the last complete snapshot of a group of host and paths, or the last at all. What cannot be read is no snapshot in this
+/// sense, and may be named: otherwise nobody could be rid of it.
 pub fn plan_ids(repository: &Repository, ids: &[Id], allow_empty: bool, monitor: &dyn Monitor) -> Result<ForgetPlan> {
     let (snapshots, unreadable) = readable(repository, monitor)?;
-    if let Some(id) = ids.iter().find(|id| !snapshots.iter().any(|(there, _)| there == *id)) {
-        return Err(Error::NotFound {
-            what: "snapshot",
-            name: id.to_string(),
-        });
-    }
+    let remove_unreadable = named_unreadable(repository, ids, &snapshots)?;
     let mut groups = Vec::new();
     for (key, group) in retention::group(snapshots, GroupBy::default()) {
         let goes = |id: &Id| ids.contains(id);
@@ -115,7 +113,29 @@ pub fn plan_ids(repository: &Repository, ids: &[Id], allow_empty: bool, monitor:
         let decide = |(id, snapshot)| decision(id, &snapshot, !goes(&id), vec![reason(goes(&id))]);
         groups.push(group_plan(&key, group.into_iter().map(decide).collect()));
     }
-    Ok(assemble(groups, unreadable))
+    let mut plan = assemble(groups, unreadable.saturating_sub(remove_unreadable.len()));
+    plan.remove.extend(&remove_unreadable);
+    plan.remove_unreadable = remove_unreadable;
+    Ok(plan)
+}
+
+/// Those of `ids` that are not in `snapshots` although they are there.
+fn named_unreadable(repository: &Repository, ids: &[Id], snapshots: &[(Id, Snapshot)]) -> Result<Vec<Id>> {
+    let is_readable = |id: &Id| snapshots.iter().any(|(there, _)| there == id);
+    let mut others: Vec<Id> = ids.iter().filter(|id| !is_readable(id)).copied().collect();
+    others.sort_unstable();
+    others.dedup();
+    if others.is_empty() {
+        return Ok(others);
+    }
+    let stored = repository.list(ObjectKind::Snapshot)?;
+    match others.iter().find(|id| !stored.iter().any(|(there, _)| there == *id)) {
+        Some(id) => Err(Error::NotFound {
+            what: "snapshot",
+            name: id.to_string(),
+        }),
+        None => Ok(others),
+    }
 }
 
 fn last_of(key: &GroupKey) -> Error {
@@ -229,6 +249,7 @@ fn assemble(groups: Vec<GroupPlan>, unreadable: usize) -> ForgetPlan {
         groups,
         remove,
         unreadable,
+        remove_unreadable: Vec::new(),
     }
 }
 

@@ -70,7 +70,20 @@ impl KeyFile {
         ))
     }
 
+    /// Complain unless it could be opened if somebody knew the password.
+    pub fn check(&self) -> Result<()> {
+        self.params().map(drop)
+    }
+
     fn derive(&self, password: &[u8]) -> Result<Key> {
+        let params = self.params()?;
+        let mut derived = Zeroizing::new([0; 64]);
+        scrypt::scrypt(password, &self.salt, &params, &mut *derived)
+            .map_err(|_| self.unusable("its scrypt parameters are out of bounds"))?;
+        Ok(Key::from_bytes(&derived))
+    }
+
+    fn params(&self) -> Result<scrypt::Params> {
         if self.kdf != "scrypt" {
             return Err(self.unusable(&format!("its key derivation `{}` is not known", self.kdf)));
         }
@@ -80,12 +93,8 @@ impl KeyFile {
         if !self.n.is_power_of_two() || self.n < 2 || memory > MAX_SCRYPT_MEMORY || work > MAX_SCRYPT_WORK {
             return Err(self.unusable("its scrypt parameters are out of bounds"));
         }
-        let params = scrypt::Params::new(self.n.trailing_zeros() as u8, self.r, self.p)
-            .map_err(|_| self.unusable("its scrypt parameters are out of bounds"))?;
-        let mut derived = Zeroizing::new([0; 64]);
-        scrypt::scrypt(password, &self.salt, &params, &mut *derived)
-            .map_err(|_| self.unusable("its scrypt parameters are out of bounds"))?;
-        Ok(Key::from_bytes(&derived))
+        scrypt::Params::new(self.n.trailing_zeros() as u8, self.r, self.p)
+            .map_err(|_| self.unusable("its scrypt parameters are out of bounds"))
     }
 
     fn unusable(&self, reason: &str) -> Error {

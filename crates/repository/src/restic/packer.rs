@@ -23,8 +23,9 @@ pub const DEFAULT_PACK_SIZE: usize = 16 << 20;
 /// off the pack: boundaries chosen by content would tell something about the content (eprint.iacr.org/2025/532).
 const OPEN_PACKS: usize = 2;
 
-/// Blobs after which an index file is written, and the longest time until then: what an interrupted run loses at most.
+/// Blobs and bytes of packs after which an index file is written, and the longest time until then: what a run loses at most that dies.
 const INDEX_BLOBS: usize = 50_000;
+const INDEX_BYTES: u64 = 1 << 30;
 const INDEX_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 /// What has been added to the repository.
@@ -54,6 +55,7 @@ struct FullPack {
 struct NewIndex {
     packs: Vec<IndexedPack>,
     blobs: usize,
+    bytes: u64,
     since: Instant,
 }
 
@@ -62,12 +64,24 @@ impl NewIndex {
         Self {
             packs: Vec::new(),
             blobs: 0,
+            bytes: 0,
             since: Instant::now(),
         }
     }
 
+    fn add(&mut self, id: Id, blobs: Vec<PackedBlob>, bytes: u64) {
+        self.blobs += blobs.len();
+        self.bytes += bytes;
+        self.packs.push(IndexedPack {
+            id,
+            blobs: blobs.into_iter().map(Into::into).collect(),
+        });
+    }
+
     fn is_due(&self) -> bool {
-        self.blobs >= INDEX_BLOBS || (self.blobs > 0 && self.since.elapsed() >= INDEX_INTERVAL)
+        self.blobs >= INDEX_BLOBS
+            || self.bytes >= INDEX_BYTES
+            || (self.blobs > 0 && self.since.elapsed() >= INDEX_INTERVAL)
     }
 }
 
@@ -289,11 +303,7 @@ impl<'r> Packer<'r> {
         Counters::add(&self.monitor.counters().stored_bytes, length);
         let due = {
             let mut index = self.new_index.lock();
-            index.blobs += pack.blobs.len();
-            index.packs.push(IndexedPack {
-                id,
-                blobs: pack.blobs.into_iter().map(Into::into).collect(),
-            });
+            index.add(id, pack.blobs, length);
             index.is_due().then(|| std::mem::replace(&mut *index, NewIndex::new()))
         };
         due.map_or(Ok(()), |due| write_index(self.repository, due))
@@ -328,4 +338,19 @@ fn write_index(repository: &Repository, index: NewIndex) -> Result<()> {
         ..IndexFile::default()
     };
     repository.write_unpacked(ObjectKind::Index, &file.to_json()).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_file_is_due_after_a_gibibyte_of_large_blobs() {
+        let mut index = NewIndex::new();
+        let packs = (1..).take_while(|_| {
+            index.add(Id::default(), Vec::new(), DEFAULT_PACK_SIZE as u64);
+            !index.is_due()
+        });
+        assert_eq!(packs.count(), 63);
+    }
 }

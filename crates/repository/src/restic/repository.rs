@@ -10,7 +10,7 @@ use super::object::{self, ObjectKind};
 use super::pack::BlobKind;
 use super::snapshot::Snapshot;
 use super::tree::Tree;
-use crate::local::users::identity;
+use crate::local::users::{Identity, identity};
 use crate::{Error, Id, Monitor, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -65,7 +65,7 @@ impl Repository {
         }
         make_room(&*store)?;
         let master = Key::random();
-        let key_id = store_key(&*store, &master, password)?;
+        let key_id = store_key(&*store, &master, password, &identity())?;
         let json = serde_json::to_vec(&config).unwrap_or_default();
         // Last, because it is what makes the place a repository.
         store.write("config", master.seal(&json).into())?;
@@ -260,10 +260,15 @@ impl Repository {
             let listed: hashbrown::HashSet<Id> = ids.iter().copied().collect();
             cache.retain(ObjectKind::Snapshot, |id| listed.contains(id));
         }
+        Ok(self.read_snapshots(&ids))
+    }
+
+    /// These snapshots, oldest first. A damaged one is an error in its place.
+    pub fn read_snapshots(&self, ids: &[Id]) -> Vec<Result<(Id, Snapshot)>> {
         let read = |id: &Id| Ok((*id, self.read_json::<Snapshot>(ObjectKind::Snapshot, id)?));
-        let mut snapshots = super::parallel::map(&ids, self.store.concurrency(), read);
+        let mut snapshots = super::parallel::map(ids, self.store.concurrency(), read);
         snapshots.sort_by_key(|one| one.as_ref().ok().map(|(id, snapshot)| (snapshot.time.timestamp(), *id)));
-        Ok(snapshots)
+        snapshots
     }
 
     /// The plain text of a blob, from the first place where it is undamaged.
@@ -329,9 +334,9 @@ impl Repository {
             .collect())
     }
 
-    /// Add a password; returns the new key file's id.
-    pub fn add_key(&self, password: &[u8]) -> Result<Id> {
-        store_key(&*self.store, &self.key, password)
+    /// Add a password; returns the new key file's id. `owner` says whose it is.
+    pub fn add_key(&self, password: &[u8], owner: &Identity) -> Result<Id> {
+        store_key(&*self.store, &self.key, password, owner)
     }
 
     /// Remove a password. The one that this repository was opened with cannot be removed, so one always remains.
@@ -394,9 +399,8 @@ fn list_if_there(store: &dyn Store, kind: ObjectKind) -> Result<Vec<(Id, u64)>> 
     }
 }
 
-fn store_key(store: &dyn Store, master: &Key, password: &[u8]) -> Result<Id> {
-    let identity = identity();
-    let file = KeyFile::create(master, password, &identity.username, &identity.hostname)?;
+fn store_key(store: &dyn Store, master: &Key, password: &[u8], owner: &Identity) -> Result<Id> {
+    let file = KeyFile::create(master, password, &owner.username, &owner.hostname)?;
     // A key that cannot be opened again would lock its user out.
     if file.open(password)?.is_none() {
         return Err(Error::Verification(
@@ -409,7 +413,7 @@ fn store_key(store: &dyn Store, master: &Key, password: &[u8]) -> Result<Id> {
     Ok(id)
 }
 
-fn read_key(store: &dyn Store, id: &Id) -> Result<KeyFile> {
+pub(super) fn read_key(store: &dyn Store, id: &Id) -> Result<KeyFile> {
     let stored = store.read(&ObjectKind::Key.object_name(id))?;
     object::verify_name(ObjectKind::Key, id, &stored)?;
     KeyFile::parse(id, &stored)

@@ -83,8 +83,14 @@ fn field<'a>(error: &'a opendal::Error, name: &str) -> Option<&'a str> {
     value.split('"').next()
 }
 
+/// OpenDAL's message when there are no keys anywhere.
+const UNSIGNED: &str = "signing http request";
+
 /// What happened, in one line. OpenDAL's own text repeats the call and shows pages of headers.
 fn describe(error: &opendal::Error) -> String {
+    if error.message() == UNSIGNED {
+        return "no keys for S3 were found".to_owned();
+    }
     if let Some(code) = code_of(error) {
         let part = |name, before, after| match field(error, name) {
             Some(text) if !text.is_empty() => format!("{before}{text}{after}"),
@@ -139,7 +145,7 @@ fn kind_of_opendal(error: &opendal::Error) -> ErrorKind {
         opendal::ErrorKind::Unexpected if error.message() == "reader got too little data" => ErrorKind::Truncated,
         _ if error.is_temporary() => ErrorKind::Unavailable,
         // No keys were found anywhere.
-        _ if error.message() == "signing http request" => ErrorKind::PermissionDenied,
+        _ if error.message() == UNSIGNED => ErrorKind::PermissionDenied,
         _ => ErrorKind::Other,
     }
 }

@@ -2,6 +2,7 @@
 
 mod result;
 mod sources;
+mod wildcards;
 
 use super::patterns::{self, ExcludeArgs, add_all};
 use super::selection::tag_list;
@@ -73,6 +74,9 @@ pub struct Args {
     /// Files that are read at the same time
     #[arg(long, value_name = "N")]
     read_concurrency: Option<usize>,
+    /// Do not count ahead what there is to do; progress then knows no end on the first run
+    #[arg(long)]
+    no_scan: bool,
     /// Store no snapshot if nothing has changed
     #[arg(long)]
     skip_if_unchanged: bool,
@@ -87,6 +91,9 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let paths = args.sources.paths()?;
     let repository = context.open()?;
     let mut progress = context.progress();
+    if args.no_scan {
+        progress = progress.without_totals();
+    }
     let own = own_directories(&paths, context)?;
     for path in &own {
         progress.note(&format!(

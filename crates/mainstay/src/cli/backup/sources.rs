@@ -1,6 +1,7 @@
 //! What is backed up: paths, lists of paths, standard input, or what a command prints.
 
-use crate::cli::patterns::{read, read_patterns};
+use super::wildcards;
+use crate::cli::patterns::{read, read_lines};
 use crate::config::Misuse;
 use crate::exec::{Ending, Running};
 use repository::restic::backup::Source;
@@ -20,7 +21,7 @@ pub struct SourceArgs {
     /// Files and directories; with --stdin-from-command, the command and its arguments
     #[arg(value_name = "PATH")]
     paths: Vec<OsString>,
-    /// File with paths to back up, one per line, with wildcards
+    /// File with paths to back up, one per line, with wildcards; `\*` stands for `*`
     #[arg(long, value_name = "FILE")]
     files_from: Vec<PathBuf>,
     /// File with paths to back up, one per line, as they are
@@ -52,7 +53,7 @@ impl SourceArgs {
         }
         let mut paths: Vec<PathBuf> = self.paths.iter().map(PathBuf::from).collect();
         for file in &self.files_from {
-            for pattern in read_patterns(file)? {
+            for pattern in read_lines(file)? {
                 paths.extend(expand(&pattern)?);
             }
         }
@@ -142,7 +143,7 @@ fn empty(name: &str) -> Error {
 
 /// What a pattern with wildcards stands for. A pattern that matches nothing is an error, as a path that does not exist.
 fn expand(pattern: &OsStr) -> Result<Vec<PathBuf>, Misuse> {
-    if !pattern.as_bytes().iter().any(|byte| matches!(byte, b'*' | b'?' | b'[')) {
+    if !wildcards::is_pattern(pattern.as_bytes()) {
         return Ok(vec![PathBuf::from(pattern)]);
     }
     let shown = pattern.to_string_lossy();
@@ -151,7 +152,8 @@ fn expand(pattern: &OsStr) -> Result<Vec<PathBuf>, Misuse> {
         Misuse::new(format!("the pattern `{shown}` {why}"), hint)
     };
     let text = pattern.to_str().ok_or_else(|| refuse("is not valid UTF-8"))?;
-    let matches = glob::glob(text).map_err(|error| refuse("is not valid").because(error))?;
+    let text = wildcards::from_go(text).ok_or_else(|| refuse("is not valid"))?;
+    let matches = glob::glob(&text).map_err(|error| refuse("is not valid").because(error))?;
     let paths: Vec<PathBuf> = matches
         .collect::<Result<_, _>>()
         .map_err(|error| refuse("leads to a place that cannot be read").because(error))?;
@@ -212,6 +214,9 @@ mod tests {
         let pattern = directory.path().join("*.txt");
         assert_eq!(expand(pattern.as_os_str()).unwrap().len(), 2);
         assert!(expand(directory.path().join("*.pdf").as_os_str()).is_err());
+        let file = directory.path().join("*");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(expand(directory.path().join(r"\*").as_os_str()).unwrap(), [file]);
         assert_eq!(expand(OsStr::new("/not/there")).unwrap(), [PathBuf::from("/not/there")]);
     }
 

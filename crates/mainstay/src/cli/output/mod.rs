@@ -1,10 +1,12 @@
 //! Everything that is printed.
 
 mod progress;
+mod retries;
 mod table;
 mod text;
 
 pub use progress::{Progress, ProgressMode};
+pub use retries::Retries;
 pub use table::{table, trimmed};
 pub use text::{bytes, count, duration};
 

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,7 @@ pub struct Progress {
     shared: Arc<Shared>,
     ticker: Option<(Sender<()>, JoinHandle<()>)>,
     verbose: u8,
+    totals: bool,
 }
 
 impl std::fmt::Debug for Progress {
@@ -63,6 +64,26 @@ struct Shared {
     started: Instant,
     phase: Mutex<Phase>,
     bar: ProgressBar,
+}
+
+/// Where a line can be written without being drawn over; standard error, if nothing is shown.
+#[derive(Clone, Default)]
+pub struct Line(Weak<Shared>);
+
+impl Line {
+    /// Write it.
+    pub fn write(&self, text: impl Display) {
+        match self.0.upgrade() {
+            Some(shared) => shared.bar.suspend(|| complain(text)),
+            None => complain(text),
+        }
+    }
+}
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Line")
+    }
 }
 
 /// The step under way, and what had been done when it began.
@@ -98,7 +119,15 @@ impl Progress {
             shared,
             ticker,
             verbose,
+            totals: mode.interval().is_some(),
         }
+    }
+
+    /// The same, without asking anybody to count ahead.
+    #[must_use]
+    pub fn without_totals(mut self) -> Self {
+        self.totals = false;
+        self
     }
 
     /// Stop showing, before a result is printed.
@@ -109,6 +138,11 @@ impl Progress {
             let _: Option<()> = ticker.join().ok();
         }
         self.shared.bar.finish_and_clear();
+    }
+
+    /// Where lines of others can be written.
+    pub fn line(&self) -> Line {
+        Line(Arc::downgrade(&self.shared))
     }
 
     /// How long it took so far.
@@ -168,7 +202,7 @@ impl Monitor for Progress {
     }
 
     fn wants_totals(&self) -> bool {
-        self.shared.mode.interval().is_some()
+        self.totals
     }
 }
 

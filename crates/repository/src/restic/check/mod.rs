@@ -48,6 +48,9 @@ pub fn check(
         monitor.phase("finding the files that are affected");
         affected::find(repository, &index, &snapshots, &packs.bad, &mut findings, cancel)?;
     }
+    // Last, because damage here affects no file.
+    monitor.phase("reading keys");
+    structure::keys(repository, &findings)?;
     Ok(findings.finish())
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 /// Something that is damaged or missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// `snapshot`, `index`, `pack`, `tree`, `blob`.
+    /// `key`, `snapshot`, `index`, `pack`, `tree`, `blob`.
     pub object: &'static str,
     /// Which.
     pub id: Id,

@@ -9,7 +9,7 @@ use crate::restic::node::{Node, NodeKind};
 use crate::restic::object::ObjectKind;
 use crate::restic::pack::{BlobKind, PackedBlob};
 use crate::restic::prune::Amount;
-use crate::restic::repository::Repository;
+use crate::restic::repository::{Repository, read_key};
 use crate::restic::snapshot::Snapshot;
 use crate::restic::tree::Tree;
 use crate::restic::verify::reason;
@@ -18,6 +18,17 @@ use crate::{Cancel, Counters, Id, Result};
 use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 use std::sync::atomic::AtomicU64;
+
+/// Visit every key file. One that is damaged opens nothing, and restic stops at it even where another would open.
+pub fn keys(repository: &Repository, findings: &Findings<'_>) -> Result<()> {
+    for (id, _) in repository.list(ObjectKind::Key)? {
+        match read_key(&**repository.store(), &id).and_then(|key| key.check()) {
+            Err(error) if error.is_damage() => findings.problem("key", &id, reason(error)),
+            other => other?,
+        }
+    }
+    Ok(())
+}
 
 /// The snapshots that can be read.
 pub fn snapshots(repository: &Repository, findings: &Findings<'_>) -> Result<Vec<(Id, Snapshot)>> {

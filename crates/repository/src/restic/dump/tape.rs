@@ -203,6 +203,10 @@ fn extensions(name: &[u8], node: &Node, target: &[u8]) -> Vec<(String, Vec<u8>)>
     }
     for attribute in &node.extended_attributes {
         add(&format!("SCHILY.xattr.{}", attribute.name), &attribute.value);
+        // GNU tar sets access lists from their text after it has set the attributes, and unsets them where there is no text.
+        if let Some((key, text)) = super::acl::record(&attribute.name, &attribute.value) {
+            add(key, text.as_bytes());
+        }
     }
     all
 }

@@ -104,3 +104,53 @@ fn damage_ends_a_dump() {
         .is_err()
     );
 }
+
+/// An access list as the system stores it.
+fn access_list(user: u32, permissions: u8) -> Vec<u8> {
+    let entries = [
+        (1, 7, u32::MAX),
+        (2, permissions, user),
+        (4, 5, u32::MAX),
+        (16, 7, u32::MAX),
+        (32, 5, u32::MAX),
+    ];
+    let entry = |(tag, permissions, id): (u8, u8, u32)| [&[tag, 0, permissions, 0][..], &id.to_le_bytes()].concat();
+    [vec![2, 0, 0, 0], entries.map(entry).concat()].concat()
+}
+
+/// Once lost with tar's `--acls`, which believes the text only.
+#[test]
+fn access_lists_are_unpacked_with_and_without_xattrs() {
+    let fixture = Fixture::new();
+    let directory = fixture.source().join("shared");
+    std::fs::create_dir(&directory).unwrap();
+    std::fs::write(directory.join("file"), "x").unwrap();
+    let lists = [
+        ("shared/file", "system.posix_acl_access", access_list(1234, 4)),
+        ("shared", "system.posix_acl_access", access_list(1234, 7)),
+        ("shared", "system.posix_acl_default", access_list(4321, 6)),
+    ];
+    for (path, name, list) in &lists {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(fixture.source().join(path), *name, list, flags).unwrap();
+    }
+    fixture.backup();
+    std::fs::write(fixture.path("archive"), tar_of(&fixture)).unwrap();
+    for (target, options) in [
+        ("acls", &["--acls"][..]),
+        ("both", &["--acls", "--xattrs", "--xattrs-include=*"]),
+        ("xattrs", &["--xattrs", "--xattrs-include=*"]),
+    ] {
+        let (archive, into) = (fixture.path("archive"), fixture.path(target));
+        std::fs::create_dir(&into).unwrap();
+        let mut arguments: Vec<&std::ffi::OsStr> = options.iter().map(std::ffi::OsStr::new).collect();
+        arguments.extend(["-x".as_ref(), "-p".as_ref(), "-f".as_ref(), archive.as_os_str()]);
+        arguments.extend(["-C".as_ref(), into.as_os_str()]);
+        run("tar", &arguments);
+        for (path, name, list) in &lists {
+            let mut found = vec![0; 200];
+            let length = rustix::fs::getxattr(into.join("source").join(path), *name, &mut found).unwrap();
+            assert_eq!(&found[..length], list, "{target} {path} {name}");
+        }
+    }
+}

@@ -28,7 +28,7 @@ pub struct Options {
     pub damaged_files: DamagedFiles,
     /// Blobs that a check found damaged; they count as lost although the index lists them.
     pub damaged_blobs: HashSet<Id>,
-    /// Remove the damaged snapshots once they are replaced, and those of which nothing is left.
+    /// Remove the damaged snapshots once they are replaced, and those of which nothing is left or that cannot be read.
     pub forget: bool,
 }
 
@@ -144,7 +144,8 @@ pub fn execute(
         report.replaced.push((repair.snapshot, new));
     }
     if plan.forget {
-        let removed: Vec<Id> = plan.repairs.iter().map(|repair| repair.snapshot).collect();
+        let damaged = plan.repairs.iter().map(|repair| repair.snapshot);
+        let removed: Vec<Id> = damaged.chain(plan.unreadable.iter().copied()).collect();
         delete_all(repository, ObjectKind::Snapshot, &removed, lock, cancel)?;
         report.removed = removed;
     }
