@@ -32,6 +32,12 @@ pub enum Error {
         /// Keys that were tried.
         keys: usize,
     },
+    /// No identity or passphrase that was given opens an archive.
+    #[error("nothing that was given opens the archive `{name}`")]
+    WrongIdentity {
+        /// The archive.
+        name: String,
+    },
     /// Another process holds a lock.
     #[error("the repository is locked {holder}")]
     Locked {
@@ -146,6 +152,9 @@ impl Error {
             Self::NoRepository { .. } => "Check the address, or create a repository there with `mainstay init`.",
             Self::AlreadyExists { .. } => "Use it as it is, or choose another address.",
             Self::WrongPassword { .. } => "Check the password; `mainstay key list` shows whose keys there are.",
+            Self::WrongIdentity { .. } => {
+                "Give the identity or passphrase that it was encrypted for; its manifest names the recipients."
+            }
             Self::Locked { .. } => {
                 "Wait for the other process (`--retry-lock 10m`), or remove locks of dead processes with `mainstay unlock`."
             }
@@ -160,6 +169,7 @@ impl Error {
                 _ => return None,
             },
             Self::NotFound { what: "snapshot", .. } => "List the snapshots with `mainstay snapshots`.",
+            Self::NotFound { what: "archive", .. } => "Check the name: an archive without a manifest is not listed.",
             Self::NotFound { what: "path", .. } => "List what the snapshot holds with `mainstay ls SNAPSHOT`.",
             Self::NotFound { .. } => "Run `mainstay check` to see whether the repository is complete.",
             Self::Ambiguous { .. } => "Give more digits of the id.",
