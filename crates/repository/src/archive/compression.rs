@@ -117,8 +117,8 @@ impl Compression {
         matches!(self, Self::Zstd(ZstdLevel { long: true, .. }))
     }
 
-    /// Bytes of the tar stream in a frame. Measured on 1 GiB of small files at level 3: frames of 4 MiB are 0.3 % larger
-    /// than one stream, frames of 1 MiB 2 %.
+    /// Bytes of the tar stream in a frame. Measured on 550 MB of small files at level 3: frames of 4 MiB are 0.6 % larger than one
+    /// stream, frames of 1 MiB 3.7 %.
     pub fn frame_bytes(self) -> usize {
         match self {
             Self::None | Self::Gzip(_) => 2 * MIB,

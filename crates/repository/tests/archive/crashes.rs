@@ -221,7 +221,7 @@ fn only_what_is_old_and_ours_is_cleaned() {
 fn nothing_is_overwritten() {
     let bench = Bench::new();
     bench.shell("mkdir source; echo x > source/a");
-    for name in ["a", "a.00000", "a.manifest.json", "a.started"] {
+    for name in ["a", "a.00000", "a.00042", "a.manifest.json", "a.started"] {
         let memory = MemoryStore::new();
         memory.write(name, Bytes::from_static(b"precious")).unwrap();
         let error = bench.archive_to(&memory, "a", &plain()).unwrap_err();

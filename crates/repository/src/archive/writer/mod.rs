@@ -11,11 +11,11 @@ use super::compression::Compression;
 use super::encryption::Encryption;
 use super::failure::refused;
 use super::latest;
-use super::manifest::{self, Counts, Facts, Manifest, Part, StoredCompression, StoredEncryption, part_name};
+use super::manifest::{self, Counts, Facts, Manifest, Part, StoredCompression, StoredEncryption, is_part_of};
 use super::marker::{self, Marker, State};
 use crate::{Cancel, Counters, Error, Id, Monitor, Result, clock};
 use jiff::Timestamp;
-use storage::{ErrorKind, Store};
+use storage::Store;
 use stored::StoredWriter;
 use stream::ArchiveStream;
 
@@ -115,28 +115,25 @@ fn check_options(options: &WriteOptions) -> Result<()> {
     }
 }
 
-/// An archive is never overwritten, nor is anything else that has its name.
+/// An archive is never overwritten, nor is anything else that has its name or could be taken for a part of it: from here on, whatever
+/// has such a name is ours and may be removed.
 fn check_free(store: &dyn Store, name: &str) -> Result<()> {
-    let names = [
-        name.to_owned(),
-        part_name(name, 0),
-        manifest::object_name(name),
-        marker::object_name(name),
-    ];
-    for object in names {
-        match store.stat(&object) {
-            Err(error) if error.kind == ErrorKind::NotFound => {}
-            Err(error) => return Err(error.into()),
-            Ok(_) => {
-                return Err(refused(
-                    &format!("there is a `{object}` already, and archives are never overwritten"),
-                    "Put the time into the name, for example `%Y-%m-%dT%H-%M-%S`; or wait until what an interrupted run left \
-                     is removed.",
-                ));
-            }
-        }
+    let others = [manifest::object_name(name), marker::object_name(name)];
+    let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent);
+    let objects = super::list_objects(store, parent)?;
+    match objects
+        .iter()
+        .find(|object| is_part_of(name, &object.name) || others.contains(&object.name))
+    {
+        None => Ok(()),
+        Some(object) => Err(refused(
+            &format!(
+                "there is a `{}` already, and archives are never overwritten",
+                object.name
+            ),
+            "Put the time into the name, for example `%Y-%m-%dT%H-%M-%S`; or wait until what an interrupted run left is removed.",
+        )),
     }
-    Ok(())
 }
 
 /// What was stored.
