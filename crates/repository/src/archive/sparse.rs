@@ -135,6 +135,10 @@ fn invalid() -> io::Error {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::single_range_in_vec_init,
+    reason = "parts are ranges, and some files have one"
+)]
 mod tests {
     use super::*;
 
