@@ -16,6 +16,12 @@ const FOR_TESTS: &[Package] = &[
     ("python3", "python3"),
     ("git", "git"),
     ("cc", "gcc"),
+    ("tar", "tar"),
+    ("zstd", "zstd"),
+    ("pigz", "pigz"),
+    ("age", "age"),
+    ("gpg", "gnupg"),
+    ("ssh-keygen", "openssh-client"),
 ];
 const FOR_FUZZ: &[Package] = &[("c++", "g++")];
 const FOR_PEERS: &[Package] = &[("restic", "restic"), ("borg", "borgbackup"), ("python3", "python3")];

@@ -105,7 +105,7 @@ fn of_repository(error: &repository::Error) -> Option<Exit> {
     match error {
         Error::NoRepository { .. } => Some(Exit::NoRepository),
         Error::Locked { .. } => Some(Exit::Locked),
-        Error::WrongPassword { .. } => Some(Exit::WrongKey),
+        Error::WrongPassword { .. } | Error::WrongIdentity { .. } => Some(Exit::WrongKey),
         Error::Interrupted => Some(Exit::Interrupted),
         // A pipe that broke in the engine is a file or a store that failed, not our output.
         Error::Local { .. } => Some(Exit::Failed),

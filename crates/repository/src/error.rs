@@ -32,6 +32,12 @@ pub enum Error {
         /// Keys that were tried.
         keys: usize,
     },
+    /// No identity or passphrase that was given opens an archive.
+    #[error("nothing that was given opens the archive `{name}`")]
+    WrongIdentity {
+        /// The archive.
+        name: String,
+    },
     /// Another process holds a lock.
     #[error("the repository is locked {holder}")]
     Locked {
@@ -152,6 +158,9 @@ impl Error {
             Self::NoRepository { .. } => "Check the address, or create a repository there with `mainstay init`.",
             Self::AlreadyExists { .. } => "Use it as it is, or choose another address.",
             Self::WrongPassword { .. } => "Check the password, and that this is the repository that it belongs to.",
+            Self::WrongIdentity { .. } => {
+                "Give the identity or passphrase that it was encrypted for; its manifest names the recipients."
+            }
             Self::Locked { .. } => {
                 "Wait for the other process (`--retry-lock 10m`), or remove locks of dead processes with `mainstay unlock`."
             }
@@ -172,6 +181,7 @@ impl Error {
                 _ => return None,
             },
             Self::NotFound { what: "snapshot", .. } => "List the snapshots with `mainstay snapshots`.",
+            Self::NotFound { what: "archive", .. } => "Check the name: an archive without a manifest is not listed.",
             Self::NotFound { what: "path", .. } => "List what the snapshot holds with `mainstay ls SNAPSHOT`.",
             Self::NotFound { what: "key", .. } => "List the keys with `mainstay key list`.",
             Self::NotFound { what: "lock", .. } => "List the locks with `mainstay list locks`.",

@@ -1,8 +1,10 @@
 //! Snapshots in, snapshots out.
 //!
+//! [`archive`] writes and reads plain archives that standard tools open, one object per run.
 //! [`restic`] is the engine for repositories in restic's format, version 2 (and reading version 1): it stays interchangeable with
 //! stock restic in both directions, locks included. [`local`] reads and writes the local file system.
 
+pub mod archive;
 pub mod clock;
 mod error;
 mod filter;

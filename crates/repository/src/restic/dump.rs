@@ -2,7 +2,6 @@
 //!
 //! Content is read ahead by several threads and written in order, with bounded memory.
 
-mod acl;
 mod tape;
 
 use super::compress::Opener;

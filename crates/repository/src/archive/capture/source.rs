@@ -1,0 +1,112 @@
+//! What goes into an archive.
+
+use crate::{Filter, Result};
+use std::ffi::OsString;
+use std::io::{Cursor, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// Something to capture, and the path that it gets in the archive.
+pub struct Source {
+    /// Relative; empty stands for the root of the archive.
+    pub(super) name: PathBuf,
+    pub(super) content: Content,
+}
+
+/// Where the bytes come from.
+pub(super) enum Content {
+    /// A file or directory of this host with everything below.
+    Path(PathBuf),
+    /// The content of one file.
+    Stream(Stream),
+}
+
+/// The content of one file, from elsewhere than the file system.
+pub(super) struct Stream {
+    pub reader: Box<dyn Read + Send>,
+    pub finish: Box<dyn FnOnce() -> Result<()> + Send>,
+}
+
+impl Source {
+    /// A file or directory of this host under its own path, without the slash at its beginning, as with `tar`.
+    pub fn path(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        Self::path_as(path.clone(), &path)
+    }
+
+    /// A file or directory of this host under another path.
+    pub fn path_as(path: impl Into<PathBuf>, name: &Path) -> Self {
+        Self {
+            name: relative(name),
+            content: Content::Path(path.into()),
+        }
+    }
+
+    /// Bytes of unknown number that become one file, such as a database's dump. `finish` is called after the last byte and says
+    /// whether they were all there were: an error makes the whole archive fail.
+    pub fn stream(
+        name: &Path,
+        reader: impl Read + Send + 'static,
+        finish: impl FnOnce() -> Result<()> + Send + 'static,
+    ) -> Self {
+        let stream = Stream {
+            reader: Box::new(reader),
+            finish: Box::new(finish),
+        };
+        Self {
+            name: relative(name),
+            content: Content::Stream(stream),
+        }
+    }
+
+    /// Bytes that become one file.
+    pub fn bytes(name: &Path, bytes: Vec<u8>) -> Self {
+        Self::stream(name, Cursor::new(bytes), || Ok(()))
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.content {
+            Content::Path(path) => write!(f, "Path({} as {})", path.display(), self.name.display()),
+            Content::Stream(_) => write!(f, "Stream({})", self.name.display()),
+        }
+    }
+}
+
+/// Without what leads out of the archive: slashes at the beginning, `.` and `..`.
+fn relative(path: &Path) -> PathBuf {
+    let names = path.components().filter_map(|component| match component {
+        std::path::Component::Normal(name) => Some(name),
+        _ => None,
+    });
+    names.collect()
+}
+
+/// A name below a path of the archive.
+pub(super) fn joined(parent: &[u8], name: &OsString) -> Vec<u8> {
+    let mut path = parent.to_vec();
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name.as_bytes());
+    path
+}
+
+/// How a path of the archive is shown in messages.
+pub(super) fn shown(name: &[u8]) -> String {
+    format!("/{}", OsString::from_vec(name.to_vec()).display())
+}
+
+/// How to capture.
+#[derive(Clone, Debug, Default)]
+pub struct CaptureOptions {
+    /// What is left out; asked with paths of this host.
+    pub filter: Filter,
+    /// Do not descend into other file systems.
+    pub one_file_system: bool,
+    /// Make an archive also if there is nothing in it but directories.
+    pub allow_empty: bool,
+    /// Threads that read and compress; 0 chooses.
+    pub threads: usize,
+}

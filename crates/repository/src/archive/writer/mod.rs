@@ -1,0 +1,226 @@
+//! Writing an archive.
+//!
+//! The order of what is stored makes every archive that is listed complete: the marker, the archive itself, the manifest, the pointer to
+//! the latest, and then the marker goes.
+
+mod stored;
+mod stream;
+
+use super::capture::{CaptureOptions, Source, capture};
+use super::compression::Compression;
+use super::encryption::Encryption;
+use super::failure::refused;
+use super::latest;
+use super::manifest::{self, Counts, Facts, Manifest, Part, StoredCompression, StoredEncryption, is_part_of};
+use super::marker::{self, Marker, State};
+use crate::{Cancel, Counters, Error, Id, Monitor, Result, clock};
+use jiff::Timestamp;
+use storage::Store;
+use stored::StoredWriter;
+use stream::ArchiveStream;
+
+/// Least size of parts, bytes.
+const MIN_PART_BYTES: u64 = 1 << 20;
+
+/// An archive that is to be written.
+#[derive(Clone, Debug)]
+pub struct NewArchive {
+    /// Name in the store, see [`NameTemplate`](super::NameTemplate).
+    pub name: String,
+    /// This host.
+    pub host: String,
+    /// The job that it is made for.
+    pub job: String,
+    /// When the job was begun.
+    pub start: Timestamp,
+}
+
+/// How an archive is written.
+#[derive(Debug)]
+pub struct WriteOptions {
+    /// How it is compressed.
+    pub compression: Compression,
+    /// Who can read it.
+    pub encryption: Encryption,
+    /// Cut what is stored into objects of so many bytes, for stores that take each in one piece.
+    pub part_size: Option<u64>,
+    /// The object that names the newest archive, see [`Latest`](super::Latest).
+    pub latest: Option<String>,
+    /// What is captured and how.
+    pub capture: CaptureOptions,
+}
+
+impl WriteOptions {
+    /// Everything as usual but the encryption, which has no default.
+    pub fn new(encryption: Encryption) -> Self {
+        Self {
+            compression: Compression::default(),
+            encryption,
+            part_size: None,
+            latest: None,
+            capture: CaptureOptions::default(),
+        }
+    }
+}
+
+/// Capture `sources` into a new archive. Problems with single entries are reported to `monitor` and counted in the manifest, see
+/// [`Counts::problems`].
+///
+/// # Errors
+/// [`Error::Refused`] if there is an archive of this name, or nothing to archive; those of the sources and of the store. After an error
+/// the archive is not listed, unless only the answer to the manifest's writing was lost.
+pub fn write(
+    store: &dyn Store,
+    new: &NewArchive,
+    sources: Vec<Source>,
+    options: &WriteOptions,
+    cancel: &Cancel,
+    monitor: &dyn Monitor,
+) -> Result<Manifest> {
+    check_options(options)?;
+    check_free(store, &new.name)?;
+    let marker = Marker::new(&new.name, &new.host, &new.job, clock::now(), State::Writing);
+    marker.write(store)?;
+    if Marker::read(store, &marker.object_name())?.as_ref() != Some(&marker) {
+        store.delete(&marker.object_name()).unwrap_or_default();
+        return Err(Error::Verification(
+            "the store does not return what was written to it".to_owned(),
+        ));
+    }
+    monitor.phase("archive");
+    let problems_before = Counters::get(&monitor.counters().problems);
+    let stored = store_content(store, new, sources, options, cancel, monitor);
+    let mut stored = stored.inspect_err(|_| abandon(store, &marker))?;
+    stored.counts.problems = Counters::get(&monitor.counters().problems) - problems_before;
+    let manifest = stored.manifest(new, options);
+    verify(store, &manifest).inspect_err(|_| abandon(store, &marker))?;
+    publish(store, &manifest)?;
+    if let Some(pointer) = &options.latest {
+        latest::write(store, pointer, &manifest)?;
+    }
+    // The archive is complete, whether its marker goes now or with the next run.
+    if store.delete(&marker.object_name()).is_err() {
+        monitor.note(&format!("`{}` cannot be removed yet", marker.object_name()));
+    }
+    Ok(manifest)
+}
+
+fn check_options(options: &WriteOptions) -> Result<()> {
+    match options.part_size {
+        Some(size) if size < MIN_PART_BYTES => Err(refused(
+            &format!("parts of {size} bytes are too small"),
+            "Choose parts of at least 1 MiB.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// An archive is never overwritten, nor is anything else that has its name or could be taken for a part of it: from here on, whatever
+/// has such a name is ours and may be removed.
+fn check_free(store: &dyn Store, name: &str) -> Result<()> {
+    let others = [manifest::object_name(name), marker::object_name(name)];
+    let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent);
+    let objects = super::list_objects(store, parent)?;
+    match objects
+        .iter()
+        .find(|object| is_part_of(name, &object.name) || others.contains(&object.name))
+    {
+        None => Ok(()),
+        Some(object) => Err(refused(
+            &format!(
+                "there is a `{}` already, and archives are never overwritten",
+                object.name
+            ),
+            "Put the time into the name, for example `%Y-%m-%dT%H-%M-%S`; or wait until what an interrupted run left is removed.",
+        )),
+    }
+}
+
+/// What was stored.
+struct Stored {
+    parts: Vec<Part>,
+    sha256: Id,
+    tar_bytes: u64,
+    counts: Counts,
+}
+
+fn store_content(
+    store: &dyn Store,
+    new: &NewArchive,
+    sources: Vec<Source>,
+    options: &WriteOptions,
+    cancel: &Cancel,
+    monitor: &dyn Monitor,
+) -> Result<Stored> {
+    let compression = options.compression;
+    let is_seekable = matches!(compression, Compression::Zstd(_));
+    let mut out = StoredWriter::new(store, &new.name, options.part_size, monitor);
+    capture(sources, &options.capture, compression, cancel, monitor, |frames| {
+        let mut stream = ArchiveStream::new(frames, is_seekable);
+        options.encryption.seal(&mut stream, &mut out)?;
+        let (parts, sha256) = out.finish()?;
+        Ok(Stored {
+            parts,
+            sha256,
+            tar_bytes: stream.tar_bytes,
+            counts: stream.counts,
+        })
+    })
+}
+
+/// Remove what was stored of an archive that has no manifest. What cannot be removed now has a marker.
+fn abandon(store: &dyn Store, marker: &Marker) {
+    if super::clean::remove_parts(store, &marker.name).is_ok() {
+        store.delete(&marker.object_name()).unwrap_or_default();
+    }
+}
+
+impl Stored {
+    fn manifest(self, new: &NewArchive, options: &WriteOptions) -> Manifest {
+        Manifest::new(Facts {
+            name: new.name.clone(),
+            host: new.host.clone(),
+            job: new.job.clone(),
+            start: new.start,
+            end: clock::now(),
+            counts: self.counts,
+            tar_bytes: self.tar_bytes,
+            sha256: self.sha256,
+            parts: self.parts,
+            compression: StoredCompression::new(options.compression),
+            encryption: StoredEncryption::new(&options.encryption),
+        })
+    }
+}
+
+/// Whether the store says that it has all of it.
+fn verify(store: &dyn Store, manifest: &Manifest) -> Result<()> {
+    for part in &manifest.parts {
+        let size = store.stat(&part.name)?;
+        if size != part.size {
+            return Err(Error::Verification(format!(
+                "the store has {size} bytes of `{}` instead of {}",
+                part.name, part.size
+            )));
+        }
+    }
+    // Without it, somebody has cleaned up behind us, and parts may be missing by now.
+    store.stat(&marker::object_name(&manifest.name))?;
+    Ok(())
+}
+
+/// Make the archive one. If this fails, it may still be one: only the answer may be lost.
+fn publish(store: &dyn Store, manifest: &Manifest) -> Result<()> {
+    store.write(&manifest.object_name(), manifest.to_json()?.into())?;
+    let damage = match Manifest::read(store, &manifest.name) {
+        Ok(stored) if stored == *manifest => return Ok(()),
+        Ok(_) => "another manifest than it was given".to_owned(),
+        Err(error @ Error::Damaged { .. }) => error.to_string(),
+        Err(error) => return Err(error),
+    };
+    // It must not stand there: neither for an archive, nor in the way of cleaning up.
+    store.delete(&manifest.object_name()).unwrap_or_default();
+    Err(Error::Verification(format!(
+        "the store returns what was not written to it: {damage}"
+    )))
+}

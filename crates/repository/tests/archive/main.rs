@@ -1,0 +1,13 @@
+//! Plain archives, with the tools that users have as the oracles.
+//!
+//! - `reading`: what was written comes back
+//! - `support`: a directory with a source and a store
+//! - `changes`: files that change while they are read
+//! - `crashes`: the store fails, or the program dies, at every call
+//! - `oracles`: `tar`, `zstd`, `gzip`, `age` and `gpg` read what we write
+
+mod changes;
+mod crashes;
+mod oracles;
+mod reading;
+mod support;
