@@ -59,7 +59,7 @@ fn is_special(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    /// What Go 1.24 makes of the same texts with restic's function for `$$`.
+    /// By the rules of Go's `os.Expand`, and `$$` as restic adds it.
     #[test]
     fn variables_are_replaced_as_by_go() {
         let environment = Environment::default().with("HOME", "/h").with("A_1", "one");
