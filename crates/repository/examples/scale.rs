@@ -6,6 +6,7 @@
 
 use repository::restic::compress::Sealer;
 use repository::restic::config::ChunkerKind;
+use repository::restic::lock::{Lock, LockKind, LockOptions};
 use repository::restic::node::{Node, NodeKind};
 use repository::restic::object::ObjectKind;
 use repository::restic::pack::BlobKind;
@@ -54,7 +55,8 @@ fn many_blobs(root: &Path, password: &str, count: u64) -> Done {
     }
     let (cancel, monitor) = (Cancel::default(), Recorder::default());
     let work = |packer: &Packer<'_>| write_trees(packer, &packs);
-    let (tree, _) = Packer::run(&repository, &PackOptions::default(), &cancel, &monitor, work)?;
+    let lock = Lock::acquire(&repository, LockKind::Shared, &LockOptions::default(), &monitor)?;
+    let (tree, _) = Packer::run(&repository, &PackOptions::default(), &lock, &cancel, &monitor, work)?;
     let snapshot = serde_json::json!({ "time": clock::now(), "tree": tree, "paths": ["/many"], "hostname": "scale" });
     repository.write_json(ObjectKind::Snapshot, &serde_json::from_value::<Snapshot>(snapshot)?)?;
     Ok(())

@@ -3,6 +3,7 @@
 use super::output::{bytes, count, duration};
 use super::patterns::{self, ExcludeArgs, add_all, read_patterns};
 use super::selection::FilterArgs;
+use super::suggested::suggest;
 use super::{Context, location_path, output};
 use crate::config::Misuse;
 use crate::exit::Exit;
@@ -43,6 +44,9 @@ pub struct Args {
     /// File with patterns of what to restore, one per line
     #[arg(long, value_name = "FILE")]
     include_file: Vec<PathBuf>,
+    /// The same whether letters are capital or small
+    #[arg(long, value_name = "FILE")]
+    iinclude_file: Vec<PathBuf>,
     /// Restore only paths in which this regular expression is found, and what is below them
     #[arg(long, value_name = "REGEX")]
     include_regex: Vec<String>,
@@ -51,6 +55,7 @@ pub struct Args {
     delete: bool,
     /// Files that exist: always (what differs is written), if-changed (size or time), if-newer, never
     #[arg(long, value_name = "WHEN", default_value = "always")]
+    #[arg(value_parser = suggest::<Overwrite>(&["always", "if-changed", "if-newer", "never"]))]
     overwrite: Overwrite,
     /// Read all that was written once more, and compare
     #[arg(long)]
@@ -107,6 +112,9 @@ fn filter(args: &Args) -> Result<Filter, Misuse> {
     filter = add_all(filter, &args.include_regex, FilterBuilder::include_expression);
     for file in &args.include_file {
         filter = add_all(filter, &read_patterns(file)?, FilterBuilder::include);
+    }
+    for file in &args.iinclude_file {
+        filter = add_all(filter, &read_patterns(file)?, FilterBuilder::include_any_case);
     }
     patterns::built(filter.build())
 }

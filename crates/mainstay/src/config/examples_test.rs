@@ -183,7 +183,7 @@ fn remote_runner_means_what_it_says() {
     let Format::Archive(archive) = &config.repositories[0].format else {
         panic!()
     };
-    assert_eq!(archive.name, "claude-backup-%Y%m%d-%H%M%S.tar.gz");
+    assert_eq!(archive.name, "runner-%Y%m%d-%H%M%S.tar.gz");
     assert_eq!(archive.compression, ArchiveCompression::Gzip(6));
     assert!(matches!(archive.encryption, Encryption::GpgPassphrase(_)));
     let job = &config.jobs[0];

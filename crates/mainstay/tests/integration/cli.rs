@@ -596,3 +596,16 @@ fn no_lock_is_for_reading_only() {
     assert_eq!(scene.run(&["--no-lock", "prune"]).code, 2);
     assert_eq!(scene.run(&["--no-lock", "backup", "source"]).code, 2);
 }
+
+#[test]
+fn files_of_patterns_for_any_case_choose_what_is_restored() {
+    let scene = Scene::with_snapshot();
+    fs::write(scene.path("patterns"), "A.TXT\n").unwrap();
+    let restore = |option: &str| scene.run(&["restore", "latest", "--target", "target", option, "patterns"]);
+    assert_eq!(restore("--include-file").code, 1);
+    assert_eq!(restore("--iinclude-file").code, 0);
+    let restored = scene
+        .path("target")
+        .join(scene.path("source").strip_prefix("/").unwrap());
+    assert!(restored.join("folder/a.txt").exists() && !restored.join("b.txt").exists());
+}

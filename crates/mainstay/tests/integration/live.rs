@@ -1,12 +1,20 @@
 //! Files that change, grow, shrink, vanish or become something else while they are read.
 
+use crate::engine;
 use crate::peer::*;
-use crate::scene::Scene;
+use crate::scene::{Scene, wait_until};
+use bytes::Bytes;
+use repository::restic::backup::{self, BackupOptions, Report, Source};
+use repository::restic::repository::Repository;
+use repository::{Cancel, Counters, Monitor as _, Recorder};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs::{self, File};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt as _, symlink};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use storage::{MemoryStore, ObjectInfo, ObjectWriter, Result, Store};
 use testkit::tree::{TreeSpec, content};
 
 const SIZE: usize = 3_000_000;
@@ -112,5 +120,161 @@ struct OnDrop<'a>(&'a AtomicBool);
 impl Drop for OnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Does not take packs until it is told to.
+#[derive(Debug, Default)]
+struct Gate {
+    inner: MemoryStore,
+    is_open: AtomicBool,
+    waiting: AtomicUsize,
+}
+
+impl Store for Gate {
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {
+        self.inner.list(prefix)
+    }
+
+    fn stat(&self, name: &str) -> Result<u64> {
+        self.inner.stat(name)
+    }
+
+    fn read(&self, name: &str) -> Result<Bytes> {
+        self.inner.read(name)
+    }
+
+    fn read_range(&self, name: &str, range: Range<u64>) -> Result<Bytes> {
+        self.inner.read_range(name, range)
+    }
+
+    fn write(&self, name: &str, content: Bytes) -> Result<()> {
+        if name.starts_with("data/") {
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            wait_until("the gate is open", || self.is_open.load(Ordering::SeqCst));
+        }
+        self.inner.write(name, content)
+    }
+
+    fn writer(&self, name: &str) -> Result<Box<dyn ObjectWriter>> {
+        self.inner.writer(name)
+    }
+
+    fn delete(&self, name: &str) -> Result<()> {
+        self.inner.delete(name)
+    }
+
+    fn concurrency(&self) -> usize {
+        self.inner.concurrency()
+    }
+}
+
+/// More than all queues and buffers hold.
+const LARGE: usize = 160 << 20;
+
+/// Back up a file of [`LARGE`] bytes that `change` changes when some of it is read, but not all. Returns what was stored of it.
+fn changed_in_the_middle(change: impl FnOnce(&File)) -> (Report, Vec<u8>) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("large");
+    fs::write(&path, content(1, LARGE)).unwrap();
+    let gate = Arc::new(Gate::default());
+    let repository = engine::init(Arc::clone(&gate) as Arc<dyn Store>);
+    let report = std::thread::scope(|scope| {
+        let options = BackupOptions {
+            pack: engine::small_packs(),
+            ..BackupOptions::default()
+        };
+        let repository = &repository;
+        let backup = scope.spawn(move || engine::backup_with(repository, directory.path(), &options));
+        wait_until("packs are on their way", || gate.waiting.load(Ordering::SeqCst) > 0);
+        change(&File::options().write(true).open(&path).unwrap());
+        gate.is_open.store(true, Ordering::SeqCst);
+        backup.join().unwrap().unwrap()
+    });
+    let stored = restored(&repository, &report, &path);
+    (report, stored)
+}
+
+fn restored(repository: &Repository, report: &Report, path: &Path) -> Vec<u8> {
+    let target = tempfile::tempdir().unwrap();
+    let one = report.snapshot.clone().unwrap();
+    engine::restore_to(repository, &one, path.parent().unwrap(), target.path()).unwrap();
+    fs::read(target.path().join(path.file_name().unwrap())).unwrap()
+}
+
+#[test]
+fn a_file_that_grows_while_it_is_read_is_stored_as_it_is_then_and_noted() {
+    let more = content(2, 1_000_000);
+    let (report, stored) = changed_in_the_middle(|file| file.write_all_at(&more, LARGE as u64).unwrap());
+    assert_eq!((report.changed_while_read, report.problems), (1, 0));
+    assert!(stored == [content(1, LARGE), more].concat());
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_read_is_stored_as_far_as_it_was_read_and_noted() {
+    let (report, stored) = changed_in_the_middle(|file| file.set_len(1).unwrap());
+    assert_eq!((report.changed_while_read, report.problems), (1, 0));
+    assert!(!stored.is_empty() && stored.len() < LARGE);
+    assert!(stored == content(1, LARGE)[..stored.len()]);
+}
+
+/// The only reader waits for a stream, while the files are listed already.
+#[test]
+fn files_that_vanish_or_become_something_else_before_they_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = ["vanishes", "replaced", "shorter", "stays"].map(|name| directory.path().join(name));
+    files.iter().for_each(|path| fs::write(path, "content").unwrap());
+    let repository = engine::init(Arc::new(MemoryStore::default()));
+    let (release, released) = mpsc::channel::<()>();
+    let stream = Source::Stream {
+        path: "/a-stream".into(),
+        reader: Box::new(Waiting(released)),
+        finish: Box::new(|| Ok(())),
+    };
+    let monitor = Recorder::default();
+    let report = std::thread::scope(|scope| {
+        let (repository, monitor) = (&repository, &monitor);
+        let sources = vec![stream, Source::Path(directory.path().to_owned())];
+        let options = BackupOptions {
+            read_concurrency: 1,
+            ..BackupOptions::default()
+        };
+        let backup = scope.spawn(move || backup::run(repository, sources, &options, &Cancel::default(), monitor));
+        wait_until("all files are listed", || {
+            Counters::get(&monitor.counters().total_files) >= files.len() as u64
+        });
+        fs::remove_file(&files[0]).unwrap();
+        fs::remove_file(&files[1]).unwrap();
+        fs::create_dir(&files[1]).unwrap();
+        fs::write(&files[2], "").unwrap();
+        release.send(()).unwrap();
+        backup.join().unwrap().unwrap()
+    });
+    // One that is gone is rightly not there; one that is no file any more is a problem, and the next backup takes what it is then.
+    assert_eq!(
+        (report.vanished, report.problems),
+        (1, 1),
+        "{:?}",
+        monitor.problems.lock()
+    );
+    assert_eq!(restored(&repository, &report, &files[2]), b"");
+    assert_eq!(restored(&repository, &report, &files[3]), b"content");
+}
+
+struct Waiting(mpsc::Receiver<()>);
+
+impl std::io::Read for Waiting {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.0.recv().is_err() {
+            return Ok(0);
+        }
+        // One byte, and the end next time.
+        self.0 = mpsc::channel().1;
+        buffer[0] = b'x';
+        Ok(1)
     }
 }

@@ -95,7 +95,7 @@ fn check_one_job(manifests: &[Manifest]) -> Result<()> {
 /// Remove what the plan says; returns how many archives are gone.
 ///
 /// An archive's manifest goes before its parts, so that what is listed is always complete. A marker stands beside it meanwhile, by which
-/// [`clean`](super::clean) finds what is left if this is interrupted.
+/// [`clean`](super::clean()) finds what is left if this is interrupted.
 ///
 /// # Errors
 /// Those of the store. Whatever was not reached stays as it was.

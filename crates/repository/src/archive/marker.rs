@@ -1,7 +1,7 @@
 //! The first object of an archive that is written, and the last one that is deleted: it says which objects are ours while there is no
 //! manifest that says so.
 //!
-//! An archive whose writing was interrupted has a marker and no manifest; so has one whose deletion was. [`clean`](super::clean)
+//! An archive whose writing was interrupted has a marker and no manifest; so has one whose deletion was. [`clean`](super::clean())
 //! finds both by their markers. A foreign object has neither, so it is never touched.
 
 use crate::{Error, Result};

@@ -6,7 +6,7 @@
 //!
 //! `tar`, `zstd`, `gzip`, `age` and `gpg` are enough to get everything back: `age -d FILE | zstd -d | tar -x`. Beside each archive
 //! stands a small [`Manifest`], which is written last: what has none is an upload that was interrupted, is never listed, and is
-//! removed by [`clean`].
+//! removed by [`clean()`].
 //!
 //! - Everything is streamed: nothing is staged on disk, memory does not grow with the archive (but for 12 bytes for each frame of
 //!   4 MiB, and the names of files with several hard links whose other names are still to come).

@@ -62,7 +62,7 @@ pub fn copy(
     let roots: Vec<Id> = new.iter().map(|(_, snapshot)| snapshot.tree).collect();
     let entries = missing_entries(source, &index, &there, &roots, cancel, monitor)?;
     monitor.phase("copying blobs");
-    let ((), added) = Packer::run(destination, &options.packs, cancel, monitor, |packer| {
+    let ((), added) = Packer::run(destination, &options.packs, lock, cancel, monitor, |packer| {
         Copier {
             source,
             index: &index,
@@ -71,8 +71,7 @@ pub fn copy(
             compress: source.config().version < destination.config().version,
             monitor,
         }
-        .copy(&entries)?;
-        lock.check()
+        .copy(&entries)
     })?;
     report.blobs = added.data_blobs.into_inner() + added.tree_blobs.into_inner();
     report.stored_bytes = added.stored_bytes.into_inner();

@@ -5,6 +5,7 @@
 
 use super::compress::Level;
 use super::index::file::{IndexFile, IndexedPack};
+use super::lock::Lock;
 use super::object::ObjectKind;
 use super::pack::{self, BlobKind, PackedBlob};
 use super::parallel::cores;
@@ -88,6 +89,7 @@ impl NewIndex {
 /// Collects blobs into packs. Shared by all workers of one run.
 pub struct Packer<'r> {
     repository: &'r Repository,
+    lock: &'r Lock,
     monitor: &'r dyn Monitor,
     pack_size: usize,
     open: [[Mutex<OpenPack>; OPEN_PACKS]; 2],
@@ -129,6 +131,7 @@ impl<'r> Packer<'r> {
     pub fn run<R>(
         repository: &'r Repository,
         options: &PackOptions,
+        lock: &'r Lock,
         cancel: &Cancel,
         monitor: &'r dyn Monitor,
         work: impl FnOnce(&Self) -> Result<R>,
@@ -142,6 +145,7 @@ impl<'r> Packer<'r> {
         };
         let packer = Self {
             repository,
+            lock,
             monitor,
             pack_size: options.pack_size,
             open: Default::default(),
@@ -162,12 +166,8 @@ impl<'r> Packer<'r> {
             let _end = EndOfQueue(&packer.queue);
             work(&packer).and_then(|done| packer.close_packs().map(|()| done))
         });
-        // The index is written also after a failure, if that is possible: the next run then finds what this one stored. Without the lock,
-        // somebody may have removed it.
-        let indexed = match done {
-            Err(Error::LockLost) => Ok(()),
-            _ => write_index(repository, packer.new_index.into_inner()),
-        };
+        // The index is written also after a failure, if that is possible: the next run then finds what this one stored.
+        let indexed = write_index(repository, lock, packer.new_index.into_inner());
         // The reason why the queue broke explains more than that it broke.
         if let Some(error) = packer.failure.into_inner() {
             return Err(error);
@@ -306,7 +306,7 @@ impl<'r> Packer<'r> {
             index.add(id, pack.blobs, length);
             index.is_due().then(|| std::mem::replace(&mut *index, NewIndex::new()))
         };
-        due.map_or(Ok(()), |due| write_index(self.repository, due))
+        due.map_or(Ok(()), |due| write_index(self.repository, self.lock, due))
     }
 }
 
@@ -329,10 +329,12 @@ impl Drop for EndOfQueue<'_> {
     }
 }
 
-fn write_index(repository: &Repository, index: NewIndex) -> Result<()> {
+/// Without the lock, somebody may have taken packs that no index lists yet for leftovers: they are not listed then.
+fn write_index(repository: &Repository, lock: &Lock, index: NewIndex) -> Result<()> {
     if index.packs.is_empty() {
         return Ok(());
     }
+    lock.check()?;
     let file = IndexFile {
         packs: index.packs,
         ..IndexFile::default()

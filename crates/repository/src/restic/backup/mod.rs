@@ -57,7 +57,7 @@ pub fn run(
         monitor,
         parent.as_ref().and_then(|(_, snapshot)| snapshot.summary.as_ref()),
     );
-    let (captured, added) = Packer::run(repository, &options.pack, cancel, monitor, |packer| {
+    let (captured, added) = Packer::run(repository, &options.pack, &lock, cancel, monitor, |packer| {
         let job = Job::new(
             packer,
             &index,
@@ -67,9 +67,7 @@ pub fn run(
             known,
             parent.as_ref().map(|(_, snapshot)| snapshot.tree),
         );
-        let captured = job.capture(sources)?;
-        // Without the lock, packs that are not in the index yet may have been taken for leftovers.
-        lock.check().map(|()| captured)
+        job.capture(sources)
     })?;
     refuse_nothing(&captured, &paths, options)?;
     let summary = summarize(started, &captured, &added);

@@ -27,7 +27,7 @@ pub fn execute(
     // First, because it may make the room that repacking needs. Nothing can be about to list them: the lock was held when they were found.
     monitor.phase("deleting packs that nothing lists");
     delete_all(repository, ObjectKind::Pack, &plan.orphan_packs, lock, cancel)?;
-    repack(repository, prepared, options, &mut report, cancel, monitor)?;
+    repack(repository, prepared, options, lock, &mut report, cancel, monitor)?;
     monitor.phase("writing the index");
     let dropped = dropped_packs(plan);
     let mut writer = IndexWriter::new(repository);
@@ -63,6 +63,7 @@ fn repack(
     repository: &Repository,
     prepared: &Prepared,
     options: &PruneOptions,
+    lock: &Lock,
     report: &mut PruneReport,
     cancel: &Cancel,
     monitor: &dyn Monitor,
@@ -76,7 +77,7 @@ fn repack(
         pack_size: options.pack_size,
         ..PackOptions::default()
     };
-    let ((), added) = Packer::run(repository, &pack_options, cancel, monitor, |packer| {
+    let ((), added) = Packer::run(repository, &pack_options, lock, cancel, monitor, |packer| {
         Copier {
             source: repository,
             index: &prepared.index,

@@ -62,7 +62,7 @@ pub fn repair(
     }
     demand_exclusive(lock)?;
     monitor.phase("saving what can be read");
-    Packer::run(repository, &PackOptions::default(), cancel, monitor, |packer| {
+    Packer::run(repository, &PackOptions::default(), lock, cancel, monitor, |packer| {
         salvage(
             repository,
             &index,

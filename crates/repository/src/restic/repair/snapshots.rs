@@ -134,7 +134,7 @@ pub fn execute(
 ) -> Result<Report> {
     demand_exclusive(lock)?;
     monitor.phase("storing directories");
-    store_trees(repository, &plan.trees, cancel, monitor)?;
+    store_trees(repository, &plan.trees, lock, cancel, monitor)?;
     let mut report = Report::default();
     for repair in &plan.repairs {
         let Some(tree) = repair.tree else { continue };
@@ -168,6 +168,7 @@ fn repaired(mut snapshot: Snapshot, repair: &Repair, tree: Id) -> Snapshot {
 fn store_trees(
     repository: &Repository,
     trees: &HashMap<Id, Vec<u8>>,
+    lock: &Lock,
     cancel: &Cancel,
     monitor: &dyn Monitor,
 ) -> Result<()> {
@@ -175,7 +176,7 @@ fn store_trees(
         return Ok(());
     }
     // Also those that the index lists already: what it lists may be what is lost.
-    Packer::run(repository, &PackOptions::default(), cancel, monitor, |packer| {
+    Packer::run(repository, &PackOptions::default(), lock, cancel, monitor, |packer| {
         let mut sealer = Sealer::new(repository.key(), packer.level())?;
         let mut sealed = Vec::new();
         for (id, json) in trees {
