@@ -8,8 +8,7 @@ use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level;
 use signal_hook::low_level::siginfo::{Cause, Origin};
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::{Duration, Instant};
 
 /// Signals that follow each other more quickly are one request: `timeout` sends two, to the process and to its group.
@@ -28,7 +27,9 @@ pub fn cancel_on_signals() -> io::Result<Cancel> {
         let mut first: Option<Instant> = None;
         for _ in signals.forever().filter(is_request) {
             flag.cancel();
-            if first.get_or_insert_with(Instant::now).elapsed() > SAME_REQUEST {
+            fence(Ordering::SeqCst);
+            let is_second = first.get_or_insert_with(Instant::now).elapsed() > SAME_REQUEST;
+            if is_second || ASKING.load(Ordering::SeqCst) {
                 low_level::exit(Exit::Interrupted.code().into());
             }
         }
@@ -41,33 +42,29 @@ fn is_request(origin: &Origin) -> bool {
     origin.signal != SIGHUP || !matches!(origin.cause, Cause::Sent(_))
 }
 
+/// Somebody is being asked something on the terminal.
+static ASKING: AtomicBool = AtomicBool::new(false);
+
 /// While this lives, the first request ends the program.
 ///
 /// For questions on the terminal: nothing is under way that would have to be cleaned up, and a terminal that was closed would be
 /// read from for ever.
 #[derive(Debug)]
-pub struct EndAtOnce(Arc<AtomicBool>);
+pub struct EndAtOnce(());
 
 impl EndAtOnce {
-    /// From now on.
-    pub fn on(cancel: &Cancel) -> io::Result<Self> {
-        let asking = Arc::new(AtomicBool::new(true));
-        let (cancel, still) = (cancel.clone(), Arc::clone(&asking));
-        let watch = move || {
-            while still.load(Ordering::Relaxed) {
-                if cancel.is_cancelled() {
-                    low_level::exit(Exit::Interrupted.code().into());
-                }
-                std::thread::sleep(Duration::from_millis(100));
-            }
-        };
-        std::thread::Builder::new().name("questions".to_owned()).spawn(watch)?;
-        Ok(Self(asking))
+    /// From now on, unless there was a request already.
+    pub fn on(cancel: &Cancel) -> repository::Result<Self> {
+        ASKING.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        let asking = Self(());
+        // A request either comes before this look, or finds that somebody is being asked.
+        cancel.check().map(|()| asking)
     }
 }
 
 impl Drop for EndAtOnce {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
+        ASKING.store(false, Ordering::SeqCst);
     }
 }

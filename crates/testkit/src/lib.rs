@@ -2,6 +2,7 @@
 
 pub mod conformance;
 pub mod faults;
+pub mod hook;
 pub mod recording;
 pub mod s3_server;
 pub mod scale;

@@ -3,18 +3,18 @@
 use crate::engine;
 use crate::peer::*;
 use crate::scene::{Scene, wait_until};
-use bytes::Bytes;
 use repository::restic::backup::{self, BackupOptions, Report, Source};
 use repository::restic::repository::Repository;
 use repository::{Cancel, Counters, Monitor as _, Recorder};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs::{self, File};
-use std::ops::Range;
 use std::os::unix::fs::{FileExt as _, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use storage::{MemoryStore, ObjectInfo, ObjectWriter, Result, Store};
+use storage::MemoryStore;
+use testkit::hook::HookedStore;
+use testkit::recording::Operation;
 use testkit::tree::{TreeSpec, content};
 
 const SIZE: usize = 3_000_000;
@@ -123,56 +123,6 @@ impl Drop for OnDrop<'_> {
     }
 }
 
-/// Does not take packs until it is told to.
-#[derive(Debug, Default)]
-struct Gate {
-    inner: MemoryStore,
-    is_open: AtomicBool,
-    waiting: AtomicUsize,
-}
-
-impl Store for Gate {
-    fn location(&self) -> String {
-        self.inner.location()
-    }
-
-    fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {
-        self.inner.list(prefix)
-    }
-
-    fn stat(&self, name: &str) -> Result<u64> {
-        self.inner.stat(name)
-    }
-
-    fn read(&self, name: &str) -> Result<Bytes> {
-        self.inner.read(name)
-    }
-
-    fn read_range(&self, name: &str, range: Range<u64>) -> Result<Bytes> {
-        self.inner.read_range(name, range)
-    }
-
-    fn write(&self, name: &str, content: Bytes) -> Result<()> {
-        if name.starts_with("data/") {
-            self.waiting.fetch_add(1, Ordering::SeqCst);
-            wait_until("the gate is open", || self.is_open.load(Ordering::SeqCst));
-        }
-        self.inner.write(name, content)
-    }
-
-    fn writer(&self, name: &str) -> Result<Box<dyn ObjectWriter>> {
-        self.inner.writer(name)
-    }
-
-    fn delete(&self, name: &str) -> Result<()> {
-        self.inner.delete(name)
-    }
-
-    fn concurrency(&self) -> usize {
-        self.inner.concurrency()
-    }
-}
-
 /// More than all queues and buffers hold.
 const LARGE: usize = 160 << 20;
 
@@ -181,8 +131,17 @@ fn changed_in_the_middle(change: impl FnOnce(&File)) -> (Report, Vec<u8>) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("large");
     fs::write(&path, content(1, LARGE)).unwrap();
-    let gate = Arc::new(Gate::default());
-    let repository = engine::init(Arc::clone(&gate) as Arc<dyn Store>);
+    let (waiting, is_open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let gate = {
+        let (waiting, is_open) = (Arc::clone(&waiting), Arc::clone(&is_open));
+        move |operation, name: &str| {
+            if operation == Operation::Write && name.starts_with("data/") {
+                waiting.fetch_add(1, Ordering::SeqCst);
+                wait_until("the gate is open", || is_open.load(Ordering::SeqCst));
+            }
+        }
+    };
+    let repository = engine::init(Arc::new(HookedStore::new(Arc::new(MemoryStore::default()), gate)));
     let report = std::thread::scope(|scope| {
         let options = BackupOptions {
             pack: engine::small_packs(),
@@ -190,9 +149,9 @@ fn changed_in_the_middle(change: impl FnOnce(&File)) -> (Report, Vec<u8>) {
         };
         let repository = &repository;
         let backup = scope.spawn(move || engine::backup_with(repository, directory.path(), &options));
-        wait_until("packs are on their way", || gate.waiting.load(Ordering::SeqCst) > 0);
+        wait_until("packs are on their way", || waiting.load(Ordering::SeqCst) > 0);
         change(&File::options().write(true).open(&path).unwrap());
-        gate.is_open.store(true, Ordering::SeqCst);
+        is_open.store(true, Ordering::SeqCst);
         backup.join().unwrap().unwrap()
     });
     let stored = restored(&repository, &report, &path);

@@ -16,14 +16,16 @@ use storage::{ErrorKind, Store};
 pub const SUFFIX: &str = ".manifest.json";
 /// Greatest manifest that is read, bytes: enough for the names of 99,999 parts.
 const MAX_BYTES: u64 = 32 << 20;
-const FORMAT: &str = "mainstay-archive";
-const VERSION: u32 = 1;
+/// What the field `format` says.
+pub const FORMAT: &str = "mainstay-archive";
+/// What the field `version` says.
+pub const VERSION: u32 = 1;
 
 /// What is known of an archive without reading it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    format: String,
-    version: u32,
+    pub(super) format: String,
+    pub(super) version: u32,
     /// The archive's name in the store, without the suffix of parts.
     pub name: String,
     /// The host that it was made on.
@@ -134,42 +136,7 @@ impl StoredEncryption {
     }
 }
 
-/// An archive's place in a store, its origin and its content.
-#[derive(Clone, Debug)]
-pub(super) struct Facts {
-    pub name: String,
-    pub host: String,
-    pub job: String,
-    pub start: Timestamp,
-    pub end: Timestamp,
-    pub counts: Counts,
-    pub tar_bytes: u64,
-    pub sha256: Id,
-    pub parts: Vec<Part>,
-    pub compression: StoredCompression,
-    pub encryption: StoredEncryption,
-}
-
 impl Manifest {
-    pub(super) fn new(facts: Facts) -> Self {
-        Self {
-            format: FORMAT.to_owned(),
-            version: VERSION,
-            stored_bytes: facts.parts.iter().map(|part| part.size).sum(),
-            name: facts.name,
-            host: facts.host,
-            job: facts.job,
-            start: facts.start,
-            end: facts.end,
-            counts: facts.counts,
-            tar_bytes: facts.tar_bytes,
-            sha256: facts.sha256,
-            parts: facts.parts,
-            compression: facts.compression,
-            encryption: facts.encryption,
-        }
-    }
-
     /// The name of the object that it stands in.
     pub fn object_name(&self) -> String {
         object_name(&self.name)

@@ -75,12 +75,17 @@ impl Filter {
         self.includes.is_empty() || self.includes.may_match_below(directory)
     }
 
-    /// The marker because of which the content of the directory `dir` with these `names` is left out: of it only the directory
-    /// itself and this entry are taken.
-    ///
-    /// # Errors
-    /// Those of reading a file that may be a marker; the content is better taken then.
-    pub fn marker_in(&self, dir: impl AsFd, names: &[OsString]) -> std::io::Result<Option<&OsStr>> {
+    /// What is left of the directory `dir` with these `names`: everything, or only the marker that says that the rest is to be left out.
+    pub fn unmarked(&self, dir: impl AsFd, mut names: Vec<OsString>) -> Vec<OsString> {
+        // A marker that cannot be read excludes nothing: rather too much than too little.
+        if let Ok(Some(marker)) = self.marker_in(dir, &names) {
+            names.retain(|name| name == marker);
+        }
+        names
+    }
+
+    /// The marker because of which the content of a directory is left out.
+    fn marker_in(&self, dir: impl AsFd, names: &[OsString]) -> std::io::Result<Option<&OsStr>> {
         for marker in &self.markers {
             if marker.marks(&dir, names)? {
                 return Ok(Some(marker.name()));

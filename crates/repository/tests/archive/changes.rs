@@ -7,49 +7,19 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use storage::{MemoryStore, ObjectInfo, ObjectWriter, Store};
+use std::sync::{Arc, Once};
+use storage::{MemoryStore, Store};
+use testkit::hook::HookedStore;
+use testkit::recording::Operation;
 
-/// Does something when the first bytes of an archive are stored: by then reading is under way.
-struct Meddling<F>(MemoryStore, AtomicBool, F);
-
-impl<F> std::fmt::Debug for Meddling<F> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Meddling")
-    }
-}
-
-impl<F: Fn() + Send + Sync> Store for Meddling<F> {
-    fn location(&self) -> String {
-        self.0.location()
-    }
-    fn list(&self, prefix: &str) -> storage::Result<Vec<ObjectInfo>> {
-        self.0.list(prefix)
-    }
-    fn stat(&self, name: &str) -> storage::Result<u64> {
-        self.0.stat(name)
-    }
-    fn read(&self, name: &str) -> storage::Result<bytes::Bytes> {
-        self.0.read(name)
-    }
-    fn read_range(&self, name: &str, range: std::ops::Range<u64>) -> storage::Result<bytes::Bytes> {
-        self.0.read_range(name, range)
-    }
-    fn write(&self, name: &str, content: bytes::Bytes) -> storage::Result<()> {
-        self.0.write(name, content)
-    }
-    fn writer(&self, name: &str) -> storage::Result<Box<dyn ObjectWriter>> {
-        if !self.1.swap(true, Ordering::Relaxed) {
-            (self.2)();
+/// A store that lets `meddle` do something when the first bytes of an archive are stored: by then reading is under way.
+fn meddling(meddle: impl Fn() + Send + Sync + 'static) -> HookedStore {
+    let once = Once::new();
+    HookedStore::new(Arc::new(MemoryStore::new()), move |operation, _| {
+        if operation == Operation::BeginWriter {
+            once.call_once(&meddle);
         }
-        self.0.writer(name)
-    }
-    fn delete(&self, name: &str) -> storage::Result<()> {
-        self.0.delete(name)
-    }
-    fn concurrency(&self) -> usize {
-        self.0.concurrency()
-    }
+    })
 }
 
 fn options() -> WriteOptions {
@@ -87,7 +57,7 @@ fn what_shrinks_grows_or_vanishes_is_reported() {
                 _ => file.write_all_at(b"other", BEFORE - 5).unwrap(),
             }
         };
-        let store = Meddling(MemoryStore::new(), AtomicBool::new(false), meddle);
+        let store = meddling(meddle);
         let manifest = bench.archive_to(&store, "a", &options()).unwrap();
         let reported = bench.monitor.problems.lock().clone();
         assert_eq!(manifest.counts.problems, problems, "{reported:?}");
@@ -111,7 +81,7 @@ fn what_vanishes_is_left_out() {
     }
     let source = bench.path("source");
     let meddle = move || std::fs::remove_dir_all(&source).unwrap();
-    let store = Meddling(MemoryStore::new(), AtomicBool::new(false), meddle);
+    let store = meddling(meddle);
     let manifest = bench.archive_to(&store, "a", &options()).unwrap();
     let reported = bench.monitor.problems.lock().clone();
     assert!(

@@ -66,6 +66,14 @@ const fn arguments() -> Key {
     )
 }
 
+const fn assertions() -> Key {
+    Key::new("assert", "Queries that have to be true in a restored copy.", TEXTS)
+}
+
+const fn encrypted() -> Key {
+    Key::new("tls", "Whether the connection is encrypted.", FLAG).or("false")
+}
+
 /// PostgreSQL.
 pub static POSTGRES: Table = Table {
     of: "`postgres`",
@@ -101,7 +109,7 @@ pub static POSTGRES: Table = Table {
             "Dump processes for a large database.",
             Shape::One(Kind::Number(1, 64)),
         ),
-        Key::new("assert", "Queries that have to be true in a restored copy.", TEXTS),
+        assertions(),
         arguments(),
         allow_empty(),
         name(),
@@ -122,7 +130,7 @@ pub static MYSQL: Table = Table {
         ca_file(),
         databases(),
         exclude_databases(),
-        Key::new("assert", "Queries that have to be true in a restored copy.", TEXTS),
+        assertions(),
         arguments(),
         allow_empty(),
         name(),
@@ -139,7 +147,7 @@ pub static REDIS: Table = Table {
         port().or("6379"),
         user(),
         password(),
-        Key::new("tls", "Whether the connection is encrypted.", FLAG).or("false"),
+        encrypted(),
         ca_file(),
         name(),
         required(),
@@ -155,7 +163,7 @@ pub static MONGODB: Table = Table {
         port().or("27017"),
         user(),
         password(),
-        Key::new("tls", "Whether the connection is encrypted.", FLAG).or("false"),
+        encrypted(),
         ca_file(),
         databases(),
         Key::new("oplog", "One point in time for all databases of a replica set.", FLAG).or("false"),

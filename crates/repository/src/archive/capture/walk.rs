@@ -175,10 +175,7 @@ impl Walker<'_> {
         if self.options.one_file_system && stat.dev != device {
             names.clear();
         }
-        // A marker that cannot be read excludes nothing: rather too much than too little.
-        if let Ok(Some(marker)) = self.options.filter.marker_in(&fd, &names) {
-            names.retain(|name| name == marker);
-        }
+        let names = self.options.filter.unmarked(&fd, names);
         let mut node = node_from_stat(place.file, stat, self.reader.users);
         match xattrs_of_fd(&fd) {
             Ok(attributes) => node.extended_attributes = attributes,

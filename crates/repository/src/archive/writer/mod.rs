@@ -11,7 +11,7 @@ use super::compression::Compression;
 use super::encryption::Encryption;
 use super::failure::refused;
 use super::latest;
-use super::manifest::{self, Counts, Facts, Manifest, Part, StoredCompression, StoredEncryption, is_part_of};
+use super::manifest::{self, Counts, Manifest, Part, StoredCompression, StoredEncryption, is_part_of};
 use super::marker::{self, Marker, State};
 use crate::{Cancel, Counters, Error, Id, Monitor, Result, clock};
 use jiff::Timestamp;
@@ -177,7 +177,10 @@ fn abandon(store: &dyn Store, marker: &Marker) {
 
 impl Stored {
     fn manifest(self, new: &NewArchive, options: &WriteOptions) -> Manifest {
-        Manifest::new(Facts {
+        Manifest {
+            format: manifest::FORMAT.to_owned(),
+            version: manifest::VERSION,
+            stored_bytes: self.parts.iter().map(|part| part.size).sum(),
             name: new.name.clone(),
             host: new.host.clone(),
             job: new.job.clone(),
@@ -189,7 +192,7 @@ impl Stored {
             parts: self.parts,
             compression: StoredCompression::new(options.compression),
             encryption: StoredEncryption::new(&options.encryption),
-        })
+        }
     }
 }
 

@@ -132,8 +132,8 @@ impl<'a> Job<'a> {
     }
 
     /// Run all threads until everything is captured or something failed.
-    pub fn capture(mut self, sources: Sources) -> Result<Captured> {
-        self.nested.clone_from(&sources.nested);
+    pub fn capture(mut self, mut sources: Sources) -> Result<Captured> {
+        self.nested = std::mem::take(&mut sources.nested);
         let workers = cores();
         let readers = if self.options.read_concurrency > 0 {
             self.options.read_concurrency

@@ -354,7 +354,7 @@ pub fn names_to_follow(
     is_at_home: bool,
 ) -> Vec<OsString> {
     if is_at_home || !job.options.one_file_system {
-        return unmarked(job, fd, names);
+        return job.options.filter.unmarked(fd, names);
     }
     let leads_to_named = |name: &OsString| {
         let path = path.join(name);
@@ -370,15 +370,6 @@ pub fn home(job: &Job<'_>, parent: &Path, (name, stat): (&OsStr, &Stat), around:
     } else {
         around
     }
-}
-
-/// What is left of a directory: everything, or only the file that says that the rest is to be left out.
-fn unmarked(job: &Job<'_>, fd: &OwnedFd, mut names: Vec<OsString>) -> Vec<OsString> {
-    // A marker that cannot be read excludes nothing: rather too much than too little.
-    if let Ok(Some(marker)) = job.options.filter.marker_in(fd, &names) {
-        names.retain(|name| name == marker);
-    }
-    names
 }
 
 /// An entry of a directory.

@@ -1,6 +1,6 @@
 //! What comes after the content of a window: hard links, removals, the metadata of directories.
 
-use super::prepare::{Way, is_kept, make_way};
+use super::prepare::{Way, make_way};
 use super::session::{Session, count};
 use super::window::{Left, Link};
 use crate::Result;
@@ -55,7 +55,7 @@ fn try_link(session: &Session<'_>, link: &Link) -> io::Result<Linked> {
     let first = &link.first;
     let dir = session.dirs.get(&link.dir)?;
     let there = if link.dir.is_fresh { None } else { dir.stat(&link.name)? };
-    if there.is_some_and(|there| !there.is_dir() && is_kept(session, &there, link.mtime)) {
+    if there.is_some_and(|there| !there.is_dir() && session.options.overwrite.keeps(&there, link.mtime)) {
         return Ok(Linked::Kept);
     }
     if !first.is_restored() {

@@ -2,6 +2,8 @@
 
 use crate::Filter;
 use crate::local::apply::ApplyOptions;
+use crate::local::meta::Stat;
+use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 
 /// How to restore.
@@ -83,6 +85,17 @@ pub enum Overwrite {
     IfNewer,
     /// They stay as they are.
     Never,
+}
+
+impl Overwrite {
+    /// Whether `there` stays although the snapshot has something of this modification time in its place.
+    pub(super) fn keeps(self, there: &Stat, mtime: Timestamp) -> bool {
+        match self {
+            Self::Always | Self::IfChanged => false,
+            Self::IfNewer => there.mtime >= mtime,
+            Self::Never => true,
+        }
+    }
 }
 
 /// The text is none of the choices.

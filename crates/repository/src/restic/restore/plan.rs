@@ -34,7 +34,7 @@ pub struct RestorePlan {
     pub problems: u64,
     /// The first [`RestoreReport::LISTED_PROBLEMS`] of them.
     pub listed_problems: Vec<Problem>,
-    /// Names of what is at the top.
+    /// Names of what is at the top, where others may be deleted.
     pub top: Vec<OsString>,
 }
 
@@ -131,7 +131,7 @@ fn may_be_zeros(blob: &PackedBlob) -> bool {
 impl Visitor for Planner<'_> {
     fn entry(&mut self, path: &Path, node: Node) -> Result<Descend> {
         let choice = self.options.choose(path, node.is_dir());
-        if path.parent().is_some_and(|parent| parent.parent().is_none()) {
+        if self.options.delete && path.parent().is_some_and(|parent| parent.parent().is_none()) {
             self.plan.top.push(node.name.clone());
         }
         match node.kind {

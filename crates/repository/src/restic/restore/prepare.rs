@@ -14,7 +14,6 @@ use crate::local::target::TargetDir;
 use crate::restic::mode::from_system;
 use crate::restic::node::{Node, NodeKind};
 use crate::restic::parallel;
-use jiff::Timestamp;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -39,7 +38,7 @@ pub fn make_way(session: &Session<'_>, dir: &TargetDir, path: &Path, node: &Node
     if kind == NodeKind::Dir && node.kind == NodeKind::Dir {
         return Ok(Way::Exists(stat));
     }
-    if is_kept(session, &stat, node.mtime) {
+    if session.options.overwrite.keeps(&stat, node.mtime) {
         return Ok(Way::Kept);
     }
     if kind == node.kind {
@@ -51,15 +50,6 @@ pub fn make_way(session: &Session<'_>, dir: &TargetDir, path: &Path, node: &Node
         _ => dir.remove_file(&node.name)?,
     }
     Ok(Way::Free)
-}
-
-/// Whether what is there stays although the snapshot has something of this modification time in its place.
-pub fn is_kept(session: &Session<'_>, stat: &Stat, mtime: Timestamp) -> bool {
-    match session.options.overwrite {
-        Overwrite::Always | Overwrite::IfChanged => false,
-        Overwrite::IfNewer => stat.mtime >= mtime,
-        Overwrite::Never => true,
-    }
 }
 
 fn in_the_way(error: io::Error) -> io::Error {

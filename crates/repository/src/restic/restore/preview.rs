@@ -1,6 +1,6 @@
 //! What a dry run tells: every entry that would be written or removed. Nothing is changed, and no content is read.
 
-use super::options::{Overwrite, RestoreOptions};
+use super::options::RestoreOptions;
 use super::protected::Protected;
 use crate::local::meta::{Stat, stat_path};
 use crate::restic::index::Index;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub struct Preview {
     /// Files of the same size and time as in the snapshot.
     pub same: u64,
-    /// Entries that would stay because of [`Overwrite`].
+    /// Entries that would stay because of [`Overwrite`](super::Overwrite).
     pub kept: u64,
     /// Entries that would be removed.
     pub deleted: u64,
@@ -72,7 +72,7 @@ impl Previewer<'_> {
                 self.counts.same += u64::from(node.kind == NodeKind::File);
                 "unchanged"
             }
-            Some(there) if !there.is_dir() && stays(self.options.overwrite, node, &there) => {
+            Some(there) if !there.is_dir() && self.options.overwrite.keeps(&there, node.mtime) => {
                 self.counts.kept += 1;
                 "skipped"
             }
@@ -121,14 +121,6 @@ fn entries(place: &Path) -> Vec<OsString> {
 fn is_same(node: &Node, there: &Stat) -> bool {
     let same_kind = from_system(there.mode).0 == node.kind;
     same_kind && (node.kind != NodeKind::File || (there.size, there.mtime) == (node.size, node.mtime))
-}
-
-fn stays(overwrite: Overwrite, node: &Node, there: &Stat) -> bool {
-    match overwrite {
-        Overwrite::Always | Overwrite::IfChanged => false,
-        Overwrite::IfNewer => there.mtime >= node.mtime,
-        Overwrite::Never => true,
-    }
 }
 
 impl Visitor for Previewer<'_> {
