@@ -5,6 +5,7 @@ use super::output::{Output, Progress, ProgressMode, Retries};
 use crate::config::address::{self, AddressNames, AddressOptions};
 use crate::config::env::{self, Environment};
 use crate::config::file::{self, Draft, Loaded};
+use crate::config::model;
 use crate::config::password::{PasswordNames, PasswordOptions, Source};
 use crate::config::store::{self, StoreOptions};
 use crate::config::{Misuse, directories};
@@ -155,6 +156,19 @@ impl Context {
         let mut options = store::resolve(&given, &self.environment, &self.cancel)?;
         options.on_retry = Some(self.retries.on_retry());
         Ok(storage::open(location, &options).map_err(repository::Error::from)?)
+    }
+
+    /// The store of a repository that is configured, with its own options and secrets.
+    pub fn store_of(&self, repository: &model::Repository) -> anyhow::Result<Arc<dyn Store>> {
+        let given = StoreOptions {
+            pairs: Vec::new(),
+            limit_upload: self.globals.limit_upload,
+            limit_download: self.globals.limit_download,
+        };
+        let base = store::resolve(&given, &self.environment, &self.cancel)?;
+        let mut options = repository.store_options(base, &self.environment)?;
+        options.on_retry = Some(self.retries.on_retry());
+        Ok(storage::open(repository.place.location()?, &options).map_err(repository::Error::from)?)
     }
 
     /// How to open a repository at `location`.
