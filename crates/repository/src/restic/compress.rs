@@ -119,7 +119,6 @@ fn compressor(level: i32, is_large: bool) -> std::io::Result<Compressor<'static>
 
 /// Compresses, seals and verifies blobs; each thread has one.
 pub struct Sealer<'a> {
-    key: &'a Key,
     level: &'a Level,
     /// For small content and for large.
     compressors: [Tuned; 2],
@@ -140,9 +139,8 @@ const PROBE_INTERVAL: usize = 128 << 10;
 
 impl<'a> Sealer<'a> {
     /// With fresh contexts.
-    pub fn new(key: &'a Key, level: &'a Level) -> Result<Self> {
+    pub fn new(level: &'a Level) -> Result<Self> {
         Ok(Self {
-            key,
             level,
             compressors: Default::default(),
             prober: Compressor::new(1).map_err(zstd_error)?,
@@ -156,13 +154,45 @@ impl<'a> Sealer<'a> {
     ///
     /// What was sealed is opened and decompressed again and compared, so that neither faulty memory nor a defect in the compressor can
     /// store something else than it was given.
-    pub fn seal(&mut self, kind: BlobKind, plain: &[u8], sealed: &mut Vec<u8>) -> Result<Option<u32>> {
-        let compressed = self.compress(kind, plain)?;
+    pub fn seal(&mut self, key: &Key, kind: BlobKind, plain: &[u8], sealed: &mut Vec<u8>) -> Result<Option<u32>> {
+        let uncompressed_length = self.prepare(kind, plain)?;
+        self.seal_prepared(key, plain, uncompressed_length, sealed)?;
+        Ok(uncompressed_length)
+    }
+
+    /// The first half of [`seal`](Self::seal), which is the same for every key: compress, and compare what decompresses.
+    pub fn prepare(&mut self, kind: BlobKind, plain: &[u8]) -> Result<Option<u32>> {
+        if !self.compress(kind, plain)? {
+            return Ok(None);
+        }
+        self.check.clear();
+        self.check.reserve(plain.len());
+        let decompressed = self.decompressor.decompress_to_buffer(&self.compressed, &mut self.check);
+        if decompressed.is_ok() && self.check == plain {
+            Ok(Some(plain.len() as u32))
+        } else {
+            Err(reads_back_differently())
+        }
+    }
+
+    /// The second half: seal what was prepared, and compare what opens.
+    pub fn seal_prepared(
+        &mut self,
+        key: &Key,
+        plain: &[u8],
+        prepared: Option<u32>,
+        sealed: &mut Vec<u8>,
+    ) -> Result<()> {
+        let content = if prepared.is_some() { &self.compressed } else { plain };
         sealed.clear();
-        self.key
-            .seal_into(if compressed { &self.compressed } else { plain }, sealed);
-        self.verify(plain, compressed, sealed)?;
-        Ok(compressed.then_some(plain.len() as u32))
+        key.seal_into(content, sealed);
+        key.open_into(sealed, &mut self.check)
+            .map_err(|_| reads_back_differently())?;
+        if self.check == content {
+            Ok(())
+        } else {
+            Err(reads_back_differently())
+        }
     }
 
     /// Fill `self.compressed`; `false` if it is better left alone.
@@ -203,24 +233,10 @@ impl<'a> Sealer<'a> {
         }
         Ok(true)
     }
+}
 
-    fn verify(&mut self, plain: &[u8], compressed: bool, sealed: &[u8]) -> Result<()> {
-        let different = || Error::Verification("a blob reads back differently than it was written".to_owned());
-        // What was compressed is sealed by now, so its memory serves for what is opened.
-        let opened = &mut self.compressed;
-        self.key.open_into(sealed, opened).map_err(|_| different())?;
-        let read_back = if compressed {
-            self.check.clear();
-            self.check.reserve(plain.len());
-            self.decompressor
-                .decompress_to_buffer(opened, &mut self.check)
-                .map_err(|_| different())?;
-            &self.check
-        } else {
-            opened
-        };
-        if *read_back == plain { Ok(()) } else { Err(different()) }
-    }
+fn reads_back_differently() -> Error {
+    Error::Verification("a blob reads back differently than it was written".to_owned())
 }
 
 fn zstd_error(error: std::io::Error) -> Error {
@@ -292,9 +308,9 @@ mod tests {
 
     fn round_trip(compression: Compression, plain: &[u8]) -> Option<u32> {
         let (key, level) = (Key::random(), Level::new(compression));
-        let mut sealer = Sealer::new(&key, &level).unwrap();
+        let mut sealer = Sealer::new(&level).unwrap();
         let mut sealed = Vec::new();
-        let uncompressed_length = sealer.seal(BlobKind::Data, plain, &mut sealed).unwrap();
+        let uncompressed_length = sealer.seal(&key, BlobKind::Data, plain, &mut sealed).unwrap();
         let blob = PackedBlob {
             id: Id::hash(plain),
             kind: BlobKind::Data,

@@ -67,10 +67,9 @@ impl Copier<'_> {
     }
 
     fn copy_pack(&self, pack: &Id, entries: &[u32]) -> Result<()> {
-        let (key, level) = (self.packer.repository().key(), self.packer.level());
         let mut worker = Worker {
             opener: Opener::new()?,
-            sealer: Sealer::new(key, level)?,
+            sealer: Sealer::new(self.packer.level())?,
             plain: Vec::new(),
             sealed: Vec::new(),
         };
@@ -148,7 +147,9 @@ impl Copier<'_> {
     }
 
     fn add_plain(&self, worker: &mut Worker<'_>, blob: &PackedBlob) -> Result<()> {
-        let uncompressed_length = worker.sealer.seal(blob.kind, &worker.plain, &mut worker.sealed)?;
+        let uncompressed_length = worker
+            .sealer
+            .seal(self.packer.repository().key(), blob.kind, &worker.plain, &mut worker.sealed)?;
         self.packer.add(
             blob.kind,
             blob.id,

@@ -177,10 +177,10 @@ fn store_trees(
     }
     // Also those that the index lists already: what it lists may be what is lost.
     Packer::run(repository, &PackOptions::default(), lock, cancel, monitor, |packer| {
-        let mut sealer = Sealer::new(repository.key(), packer.level())?;
+        let mut sealer = Sealer::new(packer.level())?;
         let mut sealed = Vec::new();
         for (id, json) in trees {
-            let uncompressed_length = sealer.seal(BlobKind::Tree, json, &mut sealed)?;
+            let uncompressed_length = sealer.seal(repository.key(), BlobKind::Tree, json, &mut sealed)?;
             packer.add(BlobKind::Tree, *id, &sealed, json.len(), uncompressed_length)?;
         }
         Ok(())
