@@ -5,6 +5,7 @@
 use crate::config::env;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -100,20 +101,34 @@ pub struct Ending {
     last_line: Arc<Mutex<String>>,
 }
 
+/// What a program finds when it starts, beside what we were started with.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// Variables that are set.
+    pub variables: Vec<(OsString, OsString)>,
+    /// The directory that it runs in.
+    pub directory: Option<PathBuf>,
+}
+
 impl Running {
     /// Start the first word with the others as its arguments.
     pub fn start(words: &[OsString]) -> Result<Self, Error> {
+        Self::start_in(words, &Surroundings::default())
+    }
+
+    /// The same, in other surroundings.
+    pub fn start_in(words: &[OsString], surroundings: &Surroundings) -> Result<Self, Error> {
         let (program, arguments) = words
             .split_first()
             .ok_or_else(|| Error::Unparsable { line: String::new() })?;
-        Self::spawn(program, arguments).map_err(|source| Error::NotStarted {
+        Self::spawn(program, arguments, surroundings).map_err(|source| Error::NotStarted {
             program: name_of(words),
             source,
         })
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one place that starts programs")]
-    fn spawn(program: &OsStr, arguments: &[OsString]) -> io::Result<Self> {
+    fn spawn(program: &OsStr, arguments: &[OsString], surroundings: &Surroundings) -> io::Result<Self> {
         let mut command = Command::new(program);
         command
             .args(arguments)
@@ -122,6 +137,10 @@ impl Running {
             .stderr(Stdio::piped());
         for name in env::own_names() {
             command.env_remove(name);
+        }
+        command.envs(surroundings.variables.iter().map(|(name, value)| (name, value)));
+        if let Some(directory) = &surroundings.directory {
+            command.current_dir(directory);
         }
         let mut child = command.spawn()?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());

@@ -6,7 +6,10 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod engine;
 pub mod exec;
 pub mod exit;
+pub mod explain;
 pub mod interrupt;
 pub mod memory;
+pub mod source;

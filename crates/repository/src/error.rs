@@ -3,6 +3,7 @@
 use crate::Id;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Result of a repository operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -47,6 +48,14 @@ pub enum Error {
     /// The lock that this process held is gone.
     #[error("the lock on the repository was removed while it was in use")]
     LockLost,
+    /// One of several repositories is so slow that it was left out of a run.
+    #[error("`{location}` kept the others waiting for more than {} s", limit.as_secs())]
+    TooSlow {
+        /// Which.
+        location: String,
+        /// How long it may.
+        limit: Duration,
+    },
     /// Something stored is not what was written.
     #[error("{object} `{name}` is damaged: {reason}")]
     Damaged {
@@ -167,6 +176,7 @@ impl Error {
             Self::LockLost => {
                 "Run the command again; `mainstay unlock --remove-all` is only for when nobody is at work."
             }
+            Self::TooSlow { .. } => "`mainstay sync` completes it from another repository.",
             Self::Damaged { object: "key", .. } => {
                 "It opens nothing: open the repository with another password and remove it with `mainstay key remove ID`."
             }

@@ -16,7 +16,7 @@ pub mod retention;
 mod size;
 
 pub use error::{Error, Result};
-pub use filter::{Filter, FilterBuilder, Marker};
+pub use filter::{Filter, FilterBuilder, Marker, literal_pattern};
 pub use id::{Id, InvalidId};
 pub use monitor::{Cancel, Counters, Event, Monitor, Recorder};
 pub use size::{UnknownSize, parse_size, parse_size_in};

@@ -13,7 +13,7 @@ pub type Sleep = Arc<dyn Fn(Duration) + Send + Sync>;
 #[derive(Clone, Default)]
 pub(crate) struct Pause {
     pub(crate) sleep: Option<Sleep>,
-    pub(crate) cancel: Option<Arc<AtomicBool>>,
+    pub(crate) cancel: Vec<Arc<AtomicBool>>,
 }
 
 impl Pause {
@@ -31,10 +31,10 @@ impl Pause {
     pub(crate) fn wait(&self, duration: Duration) -> bool {
         let mut rest = duration;
         while !rest.is_zero() && !self.is_cancelled() {
-            let slice = if self.cancel.is_some() {
-                rest.min(Self::SLICE)
-            } else {
+            let slice = if self.cancel.is_empty() {
                 rest
+            } else {
+                rest.min(Self::SLICE)
             };
             match &self.sleep {
                 Some(sleep) => sleep(slice),
@@ -47,7 +47,7 @@ impl Pause {
 
     /// Whether the caller gave up.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancel.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
+        self.cancel.iter().any(|flag| flag.load(Ordering::Relaxed))
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
         });
         let pause = Pause {
             sleep: Some(sleep),
-            cancel: Some(cancel),
+            cancel: vec![cancel],
         };
         assert!(!pause.wait(Duration::from_secs(3600)));
         assert_eq!(*slept.lock(), [Pause::SLICE]);

@@ -25,8 +25,8 @@ pub struct Options {
     pub retry: RetryOptions,
     /// Told of every failure that is tried again.
     pub on_retry: Option<OnRetry>,
-    /// Raised by the caller to give up: waits end at once, and the error that led to them is returned.
-    pub cancel: Option<Arc<AtomicBool>>,
+    /// One of them is raised by the caller to give up: waits end at once, and the error that led to them is returned.
+    pub cancel: Vec<Arc<AtomicBool>>,
     /// Replaces sleeping, for tests.
     pub sleep: Option<Sleep>,
     /// What concerns S3 only.

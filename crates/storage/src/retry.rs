@@ -258,7 +258,7 @@ mod tests {
         let cancel = Arc::new(AtomicBool::new(false));
         let flag = cancel.clone();
         let options = Options {
-            cancel: Some(cancel),
+            cancel: vec![cancel],
             sleep: Some(Arc::new(move |_| flag.store(true, Ordering::Relaxed))),
             ..Options::default()
         };

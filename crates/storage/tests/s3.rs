@@ -173,7 +173,7 @@ fn giving_up_ends_the_retries() {
     let cancel = Arc::new(AtomicBool::new(false));
     let flag = cancel.clone();
     let options = Options {
-        cancel: Some(cancel),
+        cancel: vec![cancel],
         on_retry: Some(Arc::new(move |_, _, _| flag.store(true, Ordering::SeqCst))),
         ..server.options()
     };

@@ -16,6 +16,7 @@ use repository::{Cancel, Monitor};
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use storage::{Location, Store};
 
 /// Names of the repository that a command works on.
@@ -33,6 +34,9 @@ const PASSWORD: PasswordNames = PasswordNames {
     file_variable: env::PASSWORD_FILE,
     command_variable: env::PASSWORD_COMMAND,
 };
+
+/// How long one of several stores is tried again.
+const SHORT_PATIENCE: Duration = Duration::from_secs(3 * 60);
 
 /// What a command gets beside its own arguments.
 #[derive(Debug)]
@@ -158,8 +162,9 @@ impl Context {
         Ok(storage::open(location, &options).map_err(repository::Error::from)?)
     }
 
-    /// The store of a repository that is configured, with its own options and secrets.
-    pub fn store_of(&self, repository: &model::Repository) -> anyhow::Result<Arc<dyn Store>> {
+    /// The store of a repository that is configured, with its own options and secrets. Its waits end also when `give_up` is raised; who
+    /// can give up does not wait for long.
+    pub fn store_of(&self, repository: &model::Repository, give_up: Option<&Cancel>) -> anyhow::Result<Arc<dyn Store>> {
         let given = StoreOptions {
             pairs: Vec::new(),
             limit_upload: self.globals.limit_upload,
@@ -168,6 +173,10 @@ impl Context {
         let base = store::resolve(&given, &self.environment, &self.cancel)?;
         let mut options = repository.store_options(base, &self.environment)?;
         options.on_retry = Some(self.retries.on_retry());
+        if let Some(give_up) = give_up {
+            options.cancel.push(give_up.flag());
+            options.retry.total = SHORT_PATIENCE;
+        }
         Ok(storage::open(repository.place.location()?, &options).map_err(repository::Error::from)?)
     }
 

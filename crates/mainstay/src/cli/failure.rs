@@ -1,9 +1,9 @@
 //! How errors are shown: once, as a chain, with the next action below.
 
-use crate::config::Misuse;
 use crate::config::problem::{Problem, Problems};
 use crate::config::tree::Origin;
-use crate::{exec, exit};
+use crate::exit;
+use crate::explain::{chain, hint};
 use anyhow::Error;
 use clap::error::{ContextKind, ContextValue};
 use exit::Exit;
@@ -120,57 +120,5 @@ fn usage_hint(error: &clap::Error) -> String {
     match suggested {
         Some(suggested) => format!("Write `{suggested}` if that is what you mean; `--help` shows what else there is."),
         None => "Add `--help` to the command to see what it takes.".to_owned(),
-    }
-}
-
-/// The error and its causes in one line; a cause that only repeats what stands there already is left out.
-fn chain(error: &Error) -> String {
-    error
-        .chain()
-        .map(ToString::to_string)
-        .fold(String::new(), |text, cause| {
-            if text.is_empty() {
-                cause
-            } else if text.ends_with(&cause) {
-                text
-            } else {
-                format!("{text}: {cause}")
-            }
-        })
-}
-
-/// The next action: that of the outermost cause that knows one.
-fn hint(error: &Error) -> Option<String> {
-    error.chain().find_map(|cause| {
-        let of_repository = cause
-            .downcast_ref::<repository::Error>()
-            .and_then(repository::Error::hint);
-        let of_misuse = || Some(cause.downcast_ref::<Misuse>()?.hint.clone());
-        of_repository
-            .or_else(of_misuse)
-            .or_else(|| Some(cause.downcast_ref::<exec::Error>()?.hint()))
-            .or_else(|| output_hint(cause.downcast_ref::<io::Error>()?))
-    })
-}
-
-/// Errors of the system that nobody has named a file for are those of standard output.
-fn output_hint(error: &io::Error) -> Option<String> {
-    let text = match error.kind() {
-        io::ErrorKind::StorageFull => "Free space where standard output is written to, or write it to another place.",
-        _ => "Check the place that standard output is written to.",
-    };
-    Some(text.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_chain_says_everything_once() {
-        let inner = io::Error::other("disk on fire");
-        let error = Error::from(Misuse::new("disk on fire", "Run.").because(inner)).context("cannot write");
-        assert_eq!(chain(&error), "cannot write: disk on fire");
-        assert_eq!(hint(&error).as_deref(), Some("Run."));
     }
 }

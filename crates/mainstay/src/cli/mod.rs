@@ -31,6 +31,7 @@ mod prune;
 mod quickstart;
 mod repair;
 mod restore;
+mod run;
 mod snapshots;
 mod stats;
 mod tag;
@@ -60,6 +61,10 @@ struct Cli {
 pub enum Command {
     /// Create a new repository
     Init(init::Args),
+    /// Run jobs of the configuration
+    Run(run::Args),
+    /// Complete repositories of jobs that missed runs
+    Sync(run::SyncArgs),
     /// Back up files, directories or a stream
     Backup(Box<backup::Args>),
     /// List the snapshots
@@ -131,6 +136,8 @@ pub fn asks_for_json() -> bool {
 pub fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
     match command {
         Command::Init(args) => init::run(args, context),
+        Command::Run(args) => run::run(args, context),
+        Command::Sync(args) => run::sync(args, context),
         Command::Backup(args) => backup::run(*args, context),
         Command::Snapshots(args) => snapshots::run(args, context),
         Command::Ls(args) => ls::run(args, context),

@@ -110,18 +110,6 @@ pub fn built(filter: Result<Filter, Error>) -> Result<Filter, Misuse> {
     })
 }
 
-/// A pattern that matches exactly this path.
-pub fn literal(path: &Path) -> OsString {
-    let mut pattern = Vec::new();
-    for &byte in path.as_os_str().as_bytes() {
-        if matches!(byte, b'*' | b'?' | b'[' | b']' | b'\\') {
-            pattern.push(b'\\');
-        }
-        pattern.push(byte);
-    }
-    OsString::from_vec(pattern)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,7 +38,7 @@ pub fn resolve(given: &StoreOptions, environment: &Environment, cancel: &Cancel)
     let mut options = Options {
         upload_bytes_per_second: given.limit_upload,
         download_bytes_per_second: given.limit_download,
-        cancel: Some(cancel.flag()),
+        cancel: vec![cancel.flag()],
         ..Options::default()
     };
     from_environment(&mut options, environment)?;

@@ -169,14 +169,14 @@ fn restored(repository: &Repository, report: &Report, path: &Path) -> Vec<u8> {
 fn a_file_that_grows_while_it_is_read_is_stored_as_it_is_then_and_noted() {
     let more = content(2, 1_000_000);
     let (report, stored) = changed_in_the_middle(|file| file.write_all_at(&more, LARGE as u64).unwrap());
-    assert_eq!((report.changed_while_read, report.problems), (1, 0));
+    assert_eq!((report.totals.changed_while_read, report.totals.problems), (1, 0));
     assert!(stored == [content(1, LARGE), more].concat());
 }
 
 #[test]
 fn a_file_that_shrinks_while_it_is_read_is_stored_as_far_as_it_was_read_and_noted() {
     let (report, stored) = changed_in_the_middle(|file| file.set_len(1).unwrap());
-    assert_eq!((report.changed_while_read, report.problems), (1, 0));
+    assert_eq!((report.totals.changed_while_read, report.totals.problems), (1, 0));
     assert!(!stored.is_empty() && stored.len() < LARGE);
     assert!(stored == content(1, LARGE)[..stored.len()]);
 }
@@ -193,6 +193,7 @@ fn files_that_vanish_or_become_something_else_before_they_are_read() {
         path: "/a-stream".into(),
         reader: Box::new(Waiting(released)),
         finish: Box::new(|| Ok(())),
+        required: true,
     };
     let monitor = Recorder::default();
     let report = std::thread::scope(|scope| {
@@ -215,7 +216,7 @@ fn files_that_vanish_or_become_something_else_before_they_are_read() {
     });
     // One that is gone is rightly not there; one that is no file any more is a problem, and the next backup takes what it is then.
     assert_eq!(
-        (report.vanished, report.problems),
+        (report.totals.vanished, report.totals.problems),
         (1, 1),
         "{:?}",
         monitor.problems.lock()

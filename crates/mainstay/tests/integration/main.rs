@@ -9,6 +9,7 @@
 //! * [`trees`]: every kind of entry, long names and paths, huge folders and files, what cannot be read.
 //! * [`live`]: files that change while they are read.
 //! * [`safety`]: what is not to happen: losing a source, the repository, the system, or a snapshot that looks complete.
+//! * [`several`]: one reading for several repositories, of which some fail; requests to stop.
 //! * [`s3`]: the program against an S3 server that fails.
 //! * [`engine`]: the engine in the process, on stores that tests control.
 //! * [`peer`]: restic, copies of trees, and keys that open quickly.
@@ -28,4 +29,5 @@ mod random;
 mod s3;
 mod safety;
 mod scene;
+mod several;
 mod trees;

@@ -144,7 +144,12 @@ impl World {
             ..BackupOptions::default()
         };
         let report = backup_with(&self.repositories[which], &self.source(), &options).unwrap();
-        assert_eq!((report.problems, report.vanished), (0, 0), "{:?}", self.log);
+        assert_eq!(
+            (report.totals.problems, report.totals.vanished),
+            (0, 0),
+            "{:?}",
+            self.log
+        );
         assert!(report.snapshot.is_some());
         self.listed[which].insert(tag);
     }

@@ -41,7 +41,7 @@ mod seekable;
 mod sparse;
 mod writer;
 
-pub use capture::{CaptureOptions, Source};
+pub use capture::{CaptureOptions, MakeLast, Source};
 pub use clean::{CleanOptions, clean};
 pub use compression::{Compression, GzipLevel, ZstdLevel};
 pub use encryption::{AgeRecipients, Encryption, Keys, OpenPgpKeys, Passphrase};
@@ -51,7 +51,7 @@ pub use latest::{LATEST, Latest};
 pub use manifest::{Counts, Manifest, Part, StoredCompression, StoredEncryption};
 pub use name::NameTemplate;
 pub use reader::{Archive, CheckOptions, CheckReport, Content, Overwrite, RestoreOptions, RestoreReport, check, list};
-pub use writer::{NewArchive, WriteOptions, write};
+pub use writer::{CopyOptions, NewArchive, WriteOptions, copy, write};
 
 use crate::Result;
 use storage::{ErrorKind, ObjectInfo, Store};

@@ -17,7 +17,7 @@ use pattern::{Components, PatternList};
 use regex::bytes::RegexSet;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt as _};
 use std::path::Path;
 
 /// Says of every path whether it is taken. The default takes everything.
@@ -60,6 +60,11 @@ impl Filter {
         !self.excludes.is_empty() && self.excludes.matches(path)
     }
 
+    /// Whether a backup leaves this entry out: it is excluded, or neither it nor, if it is a directory, anything below it can be included.
+    pub fn leaves_out(&self, path: &Path, is_dir: bool) -> bool {
+        self.excludes(path, is_dir) || !(self.includes(path) || (is_dir && self.may_include_below(path)))
+    }
+
     /// Whether a file (or anything but a directory) of `size` bytes is too large.
     pub fn excludes_size(&self, size: u64) -> bool {
         self.max_size.is_some_and(|max| size > max)
@@ -98,6 +103,18 @@ impl Filter {
     pub fn markers(&self) -> &[Marker] {
         &self.markers
     }
+}
+
+/// A pattern that matches exactly this path.
+pub fn literal_pattern(path: &Path) -> OsString {
+    let mut pattern = Vec::new();
+    for &byte in path.as_os_str().as_bytes() {
+        if matches!(byte, b'*' | b'?' | b'[' | b']' | b'\\') {
+            pattern.push(b'\\');
+        }
+        pattern.push(byte);
+    }
+    OsString::from_vec(pattern)
 }
 
 impl Rules {

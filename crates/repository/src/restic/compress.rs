@@ -150,6 +150,11 @@ impl<'a> Sealer<'a> {
         })
     }
 
+    /// Whether what one compressed can be taken for what the other would.
+    pub fn compresses_like(&self, other: &Self) -> bool {
+        self.level.compression == other.level.compression
+    }
+
     /// Replace `sealed` by the sealed form of `plain`. Returns the plain text's length if it was compressed.
     ///
     /// What was sealed is opened and decompressed again and compared, so that neither faulty memory nor a defect in the compressor can
@@ -167,7 +172,9 @@ impl<'a> Sealer<'a> {
         }
         self.check.clear();
         self.check.reserve(plain.len());
-        let decompressed = self.decompressor.decompress_to_buffer(&self.compressed, &mut self.check);
+        let decompressed = self
+            .decompressor
+            .decompress_to_buffer(&self.compressed, &mut self.check);
         if decompressed.is_ok() && self.check == plain {
             Ok(Some(plain.len() as u32))
         } else {

@@ -11,10 +11,10 @@ use super::pack::{self, BlobKind, PackedBlob};
 use super::parallel::cores;
 use super::repository::Repository;
 use crate::{Cancel, Counters, Error, Id, Monitor, Result};
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError};
 use parking_lot::Mutex;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Size of packs unless the user asks for another, bytes.
@@ -100,6 +100,30 @@ pub struct Packer<'r> {
     failed: AtomicBool,
     failure: OnceLock<Error>,
     cancel: Cancel,
+    /// Raised to end the waits of a store that is given up.
+    give_up: Cancel,
+    patience: Patience,
+}
+
+/// A repository that a run adds to.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'r> {
+    /// The repository.
+    pub repository: &'r Repository,
+    /// How packs are made.
+    pub options: &'r PackOptions,
+    /// The lock that is held on it.
+    pub lock: &'r Lock,
+    /// Ends the waits of its store; raised when it is given up while others go on.
+    pub give_up: &'r Cancel,
+}
+
+/// How long one of several repositories may keep the others waiting.
+struct Patience {
+    limit: Duration,
+    waited: Mutex<Duration>,
+    /// Repositories that have not failed, this one included; the last one is always waited for.
+    alive: Arc<AtomicUsize>,
 }
 
 impl std::fmt::Debug for Packer<'_> {
@@ -130,24 +154,91 @@ impl<'r> Packer<'r> {
     /// Run `work` with a packer; afterwards everything that was added is stored and indexed, unless something failed.
     pub fn run<R>(
         repository: &'r Repository,
-        options: &PackOptions,
+        options: &'r PackOptions,
         lock: &'r Lock,
-        cancel: &Cancel,
+        cancel: &'r Cancel,
         monitor: &'r dyn Monitor,
         work: impl FnOnce(&Self) -> Result<R>,
     ) -> Result<(R, Added)> {
+        let target = Target {
+            repository,
+            options,
+            lock,
+            give_up: cancel,
+        };
+        let (done, mut added) = Self::run_all(&[target], Duration::MAX, cancel, monitor, |packers| work(&packers[0]));
+        match (done, added.pop()) {
+            (Ok(done), Some(Ok(added))) => Ok((done, added)),
+            // The reason why a packer broke explains more than that it broke.
+            (Ok(_) | Err(Error::Interrupted), Some(Err(error))) => Err(error),
+            (Err(error), _) => Err(error),
+            (Ok(_), None) => Err(Error::Interrupted),
+        }
+    }
+
+    /// Run `work` with a packer for each target, in their order. Returns what it returned, and for each target what was added, or why it
+    /// dropped out. A target drops out when it fails, or when it has kept the others waiting for longer than `patience`; the others
+    /// go on. The last one is waited for.
+    pub fn run_all<R>(
+        targets: &[Target<'r>],
+        patience: Duration,
+        cancel: &Cancel,
+        monitor: &'r dyn Monitor,
+        work: impl FnOnce(&[Self]) -> Result<R>,
+    ) -> (Result<R>, Vec<Result<Added>>) {
+        let alive = Arc::new(AtomicUsize::new(targets.len()));
+        let (packers, queues): (Vec<Self>, Vec<_>) = targets
+            .iter()
+            .map(|target| Self::new(target, Arc::clone(&alive), patience, cancel, monitor))
+            .unzip();
+        let done = std::thread::scope(|scope| {
+            let mut uploading = Vec::new();
+            for (packer, queue) in packers.iter().zip(queues) {
+                let (ended, end) = crossbeam_channel::bounded::<()>(0);
+                for _ in 0..uploads(packer.repository) {
+                    let (queue, ended) = (queue.clone(), ended.clone());
+                    scope.spawn(move || {
+                        packer.upload_all(&queue);
+                        drop(ended);
+                    });
+                }
+                uploading.push(end);
+            }
+            let ends: Vec<EndOfQueue<'_>> = packers.iter().map(|packer| EndOfQueue(&packer.queue)).collect();
+            let done = work(&packers);
+            if done.is_ok() {
+                packers.iter().for_each(Self::close_packs);
+            }
+            drop(ends);
+            for (packer, end) in packers.iter().zip(&uploading) {
+                if end.recv_timeout(packer.patience.left()) == Err(RecvTimeoutError::Timeout) {
+                    packer.drop_out();
+                }
+            }
+            done
+        });
+        (done, packers.into_iter().map(Self::finish).collect())
+    }
+
+    fn new(
+        target: &Target<'r>,
+        alive: Arc<AtomicUsize>,
+        patience: Duration,
+        cancel: &Cancel,
+        monitor: &'r dyn Monitor,
+    ) -> (Self, Receiver<FullPack>) {
         // Waiting packs take memory: a full pack waits with the worker that filled it until a connection is free.
         let (sender, receiver) = crossbeam_channel::bounded(0);
-        let compression = if repository.compresses() {
-            options.compression
+        let compression = if target.repository.compresses() {
+            target.options.compression
         } else {
             super::compress::Compression::Off
         };
         let packer = Self {
-            repository,
-            lock,
+            repository: target.repository,
+            lock: target.lock,
             monitor,
-            pack_size: options.pack_size,
+            pack_size: target.options.pack_size,
             open: Default::default(),
             queue: Mutex::new(Some(sender)),
             new_index: Mutex::new(NewIndex::new()),
@@ -156,25 +247,28 @@ impl<'r> Packer<'r> {
             failed: AtomicBool::new(false),
             failure: OnceLock::new(),
             cancel: cancel.clone(),
+            give_up: target.give_up.clone(),
+            patience: Patience {
+                limit: patience,
+                waited: Mutex::default(),
+                alive,
+            },
         };
-        let done = std::thread::scope(|scope| {
-            for _ in 0..uploads(repository) {
-                let (packer, receiver) = (&packer, receiver.clone());
-                scope.spawn(move || packer.upload_all(&receiver));
-            }
-            drop(receiver);
-            let _end = EndOfQueue(&packer.queue);
-            work(&packer).and_then(|done| packer.close_packs().map(|()| done))
-        });
-        // The index is written also after a failure, if that is possible: the next run then finds what this one stored.
-        let indexed = write_index(repository, lock, packer.new_index.into_inner());
-        // The reason why the queue broke explains more than that it broke.
-        if let Some(error) = packer.failure.into_inner() {
-            return Err(error);
+        (packer, receiver)
+    }
+
+    /// The index is written also after a failure, if that is possible: the next run then finds what this one stored.
+    fn finish(self) -> Result<Added> {
+        let is_slow = matches!(self.failure.get(), Some(Error::TooSlow { .. }));
+        let indexed = if is_slow {
+            Ok(())
+        } else {
+            write_index(self.repository, self.lock, self.new_index.into_inner())
+        };
+        match self.failure.into_inner() {
+            Some(error) => Err(error),
+            None => indexed.map(|()| self.added),
         }
-        let done = done?;
-        indexed?;
-        Ok((done, packer.added))
     }
 
     /// The compression level that workers share.
@@ -240,14 +334,15 @@ impl<'r> Packer<'r> {
         full.map_or(Ok(()), |full| self.send(full))
     }
 
-    fn close_packs(&self) -> Result<()> {
+    fn close_packs(&self) {
         for open in self.open.iter().flatten() {
             let pack = std::mem::take(&mut *open.lock());
-            if !pack.blobs.is_empty() {
-                self.send(pack)?;
+            if !pack.blobs.is_empty()
+                && let Err(error) = self.send(pack)
+            {
+                return self.fail(error);
             }
         }
-        Ok(())
     }
 
     fn send(&self, mut full: OpenPack) -> Result<()> {
@@ -266,19 +361,55 @@ impl<'r> Packer<'r> {
             }
             Err(TrySendError::Full(pack)) => {
                 self.level.adapt(true);
-                queue.send(pack).map_err(|_| Error::Interrupted)
+                self.wait_for_room(&queue, pack)
             }
             Err(TrySendError::Disconnected(_)) => Err(Error::Interrupted),
         }
     }
 
+    fn wait_for_room(&self, queue: &Sender<FullPack>, pack: FullPack) -> Result<()> {
+        let begin = Instant::now();
+        let sent = queue.send_timeout(pack, self.patience.left());
+        self.patience.add(begin.elapsed());
+        match sent {
+            Ok(()) => Ok(()),
+            Err(SendTimeoutError::Timeout(pack)) if !self.drop_out() => {
+                queue.send(pack).map_err(|_| Error::Interrupted)
+            }
+            Err(_) => Err(Error::Interrupted),
+        }
+    }
+
+    /// Fail for being slow; `false` if all others have failed, so that there is nobody to keep waiting.
+    fn drop_out(&self) -> bool {
+        let is_last = |alive: usize| if alive > 1 { Some(alive - 1) } else { None };
+        if self
+            .patience
+            .alive
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, is_last)
+            .is_err()
+        {
+            return self.failed.load(Ordering::Relaxed);
+        }
+        let error = Error::TooSlow {
+            location: self.repository.store().location(),
+            limit: self.patience.limit,
+        };
+        // The first failure explains the others.
+        let _: Result<(), Error> = self.failure.set(error);
+        if self.failed.swap(true, Ordering::Relaxed) {
+            // It had failed, and was counted out, already.
+            self.patience.alive.fetch_add(1, Ordering::AcqRel);
+        }
+        self.give_up.cancel();
+        true
+    }
+
     fn upload_all(&self, queue: &Receiver<FullPack>) {
         for pack in queue {
             // After a failure the queue is still emptied, so that nobody waits for room in it.
-            if self.check().is_err() {
-                continue;
-            }
-            if let Err(error) = self.upload(pack) {
+            if let Err(error) = self.check().and_then(|()| self.upload(pack)) {
+                // A pack that is dropped because the user asked to stop is missing, too.
                 self.fail(error);
             }
         }
@@ -287,7 +418,9 @@ impl<'r> Packer<'r> {
     fn fail(&self, error: Error) {
         // The first failure explains the others.
         let _: Result<(), Error> = self.failure.set(error);
-        self.failed.store(true, Ordering::Relaxed);
+        if !self.failed.swap(true, Ordering::Relaxed) {
+            self.patience.alive.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 
     fn upload(&self, pack: FullPack) -> Result<()> {
@@ -307,6 +440,17 @@ impl<'r> Packer<'r> {
             index.is_due().then(|| std::mem::replace(&mut *index, NewIndex::new()))
         };
         due.map_or(Ok(()), |due| write_index(self.repository, self.lock, due))
+    }
+}
+
+impl Patience {
+    fn left(&self) -> Duration {
+        self.limit.saturating_sub(*self.waited.lock())
+    }
+
+    /// Some thread has waited.
+    fn add(&self, waited: Duration) {
+        *self.waited.lock() += waited / cores() as u32;
     }
 }
 

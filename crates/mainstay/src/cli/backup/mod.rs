@@ -8,13 +8,14 @@ use super::patterns::{self, ExcludeArgs, add_all};
 use super::selection::tag_list;
 use super::{Context, location_path, time};
 use crate::config::units;
+use crate::engine::met_below;
 use crate::exit::Exit;
 use jiff::Timestamp;
 use repository::restic::backup::{self, BackupOptions, Parent};
-use repository::{Filter, FilterBuilder, Monitor as _};
+use repository::{Filter, FilterBuilder, Monitor as _, literal_pattern};
 use sources::SourceArgs;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "Examples:
   mainstay backup /home /etc --exclude-caches --exclude '*.tmp'
@@ -106,7 +107,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let report = backup::run(&repository, sources, &options, context.cancel(), &progress)?;
     progress.finish();
     result::print(&report, args.dry_run, progress.elapsed(), context)?;
-    Ok(Exit::from_problems(report.problems))
+    Ok(Exit::from_problems(report.totals.problems))
 }
 
 fn options(args: &Args, own: &[PathBuf], context: &Context) -> anyhow::Result<BackupOptions> {
@@ -114,7 +115,7 @@ fn options(args: &Args, own: &[PathBuf], context: &Context) -> anyhow::Result<Ba
     filter = add_all(filter, &args.exclude_if_present, FilterBuilder::exclude_if_present);
     filter = own
         .iter()
-        .fold(filter, |filter, path| filter.exclude(patterns::literal(path)));
+        .fold(filter, |filter, path| filter.exclude(literal_pattern(path)));
     if args.exclude_caches {
         filter = filter.exclude_caches();
     }
@@ -136,6 +137,7 @@ fn options(args: &Args, own: &[PathBuf], context: &Context) -> anyhow::Result<Ba
             .filter(|tag| !tag.is_empty())
             .collect(),
         time: args.time,
+        original: None,
         parent: match (&args.parent, args.force) {
             (_, true) => Parent::None,
             (Some(parent), false) => Parent::Id(parent.clone()),
@@ -160,40 +162,5 @@ fn options(args: &Args, own: &[PathBuf], context: &Context) -> anyhow::Result<Ba
 fn own_directories(sources: &[PathBuf], context: &Context) -> anyhow::Result<Vec<PathBuf>> {
     let repository = location_path(&context.location()?);
     let own = [repository, context.cache_directory()];
-    Ok(own
-        .iter()
-        .flatten()
-        .flat_map(|own| sources.iter().filter_map(|source| below(source, own)))
-        .collect())
-}
-
-/// The path of `own` as it is met when `source` is walked through.
-fn below(source: &Path, own: &Path) -> Option<PathBuf> {
-    let rest = own
-        .canonicalize()
-        .ok()?
-        .strip_prefix(source.canonicalize().ok()?)
-        .ok()?
-        .to_path_buf();
-    let source = std::path::absolute(source).ok()?;
-    // A source that is the repository itself was meant.
-    (!rest.as_os_str().is_empty()).then(|| source.join(rest))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_repository_is_found_in_what_is_backed_up() {
-        let root = tempfile::tempdir().unwrap();
-        let root = root.path().canonicalize().unwrap();
-        let own = root.join("a/repo");
-        std::fs::create_dir_all(&own).unwrap();
-        assert_eq!(below(&root, &own), Some(own.clone()));
-        assert_eq!(below(&own, &own), None);
-        assert_eq!(below(&own, &root), None);
-        std::os::unix::fs::symlink(&root, root.join("link")).unwrap();
-        assert_eq!(below(&root.join("link/a"), &own), Some(root.join("link/a/repo")));
-    }
+    Ok(own.iter().flatten().flat_map(|own| met_below(sources, own)).collect())
 }

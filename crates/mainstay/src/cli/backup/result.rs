@@ -20,9 +20,9 @@ fn to_json(report: &Report, dry_run: bool, elapsed: Duration) -> Value {
     let mut value = json!(report.summary);
     value["message_type"] = json!("summary");
     value["total_duration"] = json!(elapsed.as_secs_f64());
-    value["error_count"] = json!(report.problems);
-    value["vanished"] = json!(report.vanished);
-    value["changed_while_read"] = json!(report.changed_while_read);
+    value["error_count"] = json!(report.totals.problems);
+    value["vanished"] = json!(report.totals.vanished);
+    value["changed_while_read"] = json!(report.totals.changed_while_read);
     if let Some((id, _)) = &report.snapshot {
         value["snapshot_id"] = json!(id);
     }
@@ -52,8 +52,8 @@ fn to_text(report: &Report, dry_run: bool, elapsed: Duration) -> String {
         ),
     ];
     for (n, what) in [
-        (report.vanished, "vanished before it was read"),
-        (report.changed_while_read, "changed while it was read"),
+        (report.totals.vanished, "vanished before it was read"),
+        (report.totals.changed_while_read, "changed while it was read"),
     ] {
         if n > 0 {
             lines.push(format!("note       {} {what}", count(n, "entry")));
@@ -62,11 +62,11 @@ fn to_text(report: &Report, dry_run: bool, elapsed: Duration) -> String {
     lines.push(match &report.snapshot {
         None if dry_run => "nothing is stored: this was a dry run".to_owned(),
         None => "no snapshot is stored: nothing has changed".to_owned(),
-        Some((id, _)) if report.problems > 0 => {
+        Some((id, _)) if report.totals.problems > 0 => {
             format!(
                 "snapshot {} stored, INCOMPLETE: {} could not be read",
                 id.short(),
-                count(report.problems, "entry")
+                count(report.totals.problems, "entry")
             )
         }
         Some((id, _)) => format!("snapshot {} stored", id.short()),

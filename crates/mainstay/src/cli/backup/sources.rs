@@ -4,9 +4,9 @@ use super::wildcards;
 use crate::cli::patterns::{read, read_lines};
 use crate::config::Misuse;
 use crate::exec::{Ending, Running};
+use crate::source::Patient;
 use repository::restic::backup::Source;
 use repository::{Cancel, Error};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -105,9 +105,8 @@ impl SourceArgs {
         R: Read + AsFd + Send + 'static,
     {
         let any = Arc::new(AtomicBool::new(allow_empty));
-        let reader = Box::new(Patient {
-            inner,
-            cancel,
+        let reader = Box::new(Noticing {
+            inner: Patient::new(inner, cancel),
             any: Arc::clone(&any),
         });
         let finish = move || {
@@ -122,7 +121,22 @@ impl SourceArgs {
             path: Path::new("/").join(&self.stdin_filename),
             reader,
             finish: Box::new(finish),
+            required: true,
         }
+    }
+}
+
+/// Remembers whether anything came at all.
+struct Noticing<R> {
+    inner: R,
+    any: Arc<AtomicBool>,
+}
+
+impl<R: Read> Read for Noticing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.any.fetch_or(n > 0, Ordering::Relaxed);
+        Ok(n)
     }
 }
 
@@ -171,36 +185,6 @@ fn separated(content: &[u8], separator: u8) -> impl Iterator<Item = PathBuf> {
     names.map(|name| PathBuf::from(OsStr::from_bytes(name)))
 }
 
-/// Reads, but does not wait longer than until the user asks to stop; and remembers whether anything came at all.
-struct Patient<R> {
-    inner: R,
-    cancel: Cancel,
-    any: Arc<AtomicBool>,
-}
-
-impl<R: Read + AsFd> Read for Patient<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let limit = Timespec {
-            tv_sec: 0,
-            tv_nsec: 200_000_000,
-        };
-        loop {
-            if self.cancel.is_cancelled() {
-                // Not of the kind `Interrupted`, which readers take for a reason to try again.
-                return Err(io::Error::other(Error::Interrupted));
-            }
-            match poll(&mut [PollFd::new(&self.inner, PollFlags::IN)], Some(&limit)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let n = self.inner.read(buffer)?;
-        self.any.fetch_or(n > 0, Ordering::Relaxed);
-        Ok(n)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,19 +209,5 @@ mod tests {
     fn raw_names_may_hold_anything_but_nul() {
         let names: Vec<_> = separated(b"/a\nb\0/c\0", 0).collect();
         assert_eq!(names, [PathBuf::from("/a\nb"), PathBuf::from("/c")]);
-    }
-
-    #[test]
-    fn waiting_for_input_ends_when_the_user_asks() {
-        let (reader, _writer) = io::pipe().unwrap();
-        let cancel = Cancel::default();
-        let mut patient = Patient {
-            inner: reader,
-            cancel: cancel.clone(),
-            any: Arc::default(),
-        };
-        let asker = std::thread::spawn(move || cancel.cancel());
-        assert!(patient.read(&mut [0; 8]).is_err());
-        asker.join().unwrap();
     }
 }

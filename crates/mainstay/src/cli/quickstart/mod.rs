@@ -4,8 +4,8 @@ mod compare;
 mod place;
 mod sample;
 
+use super::Context;
 use super::output::{Progress, bytes, count, duration};
-use super::{Context, patterns};
 use crate::config::Misuse;
 use crate::config::directories;
 use crate::exit::Exit;
@@ -48,7 +48,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     Ok(if comparison.differences > 0 {
         Exit::Failed
     } else {
-        Exit::from_problems(report.problems)
+        Exit::from_problems(report.totals.problems)
     })
 }
 
@@ -73,7 +73,9 @@ fn back_up(
     progress: &Progress,
 ) -> anyhow::Result<(Id, Report)> {
     let filter = match place.is_below(source) {
-        true => Filter::builder().exclude(patterns::literal(&place.directory)).build()?,
+        true => Filter::builder()
+            .exclude(repository::literal_pattern(&place.directory))
+            .build()?,
         false => Filter::default(),
     };
     let options = BackupOptions {
@@ -139,7 +141,7 @@ fn print(
         "bytes": comparison.bytes,
         "differences": comparison.differences,
         "changed_meanwhile": comparison.changed_meanwhile,
-        "error_count": report.problems,
+        "error_count": report.totals.problems,
         "snapshot_id": id,
         "source": source.to_string_lossy(),
         "repository": place.repository.to_string_lossy(),
@@ -170,10 +172,10 @@ fn verdict(comparison: &Comparison, report: &Report) -> String {
             count(comparison.changed_meanwhile, "entry")
         ));
     }
-    if report.problems > 0 {
+    if report.totals.problems > 0 {
         text.push_str(&format!(
             "\nINCOMPLETE — {} could not be read",
-            count(report.problems, "entry")
+            count(report.totals.problems, "entry")
         ));
     }
     text

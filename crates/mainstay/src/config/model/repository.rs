@@ -87,6 +87,16 @@ pub struct RestOfStore {
     pub account: Option<String>,
 }
 
+impl Format {
+    /// As the configuration names it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Restic { .. } => "restic",
+            Self::Archive(_) => "archive",
+        }
+    }
+}
+
 impl Repository {
     /// The options to open its store with, secrets included. `base` is what holds where the repository says nothing: the environment.
     ///

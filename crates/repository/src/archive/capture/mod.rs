@@ -17,7 +17,7 @@ mod task;
 mod walk;
 
 pub(super) use queue::{Frame, Frames};
-pub use source::{CaptureOptions, Source};
+pub use source::{CaptureOptions, MakeLast, Source};
 
 use super::compression::Compression;
 use crate::local::users::Users;
@@ -53,6 +53,7 @@ pub(super) fn capture<T>(
         task: task::Task::default(),
         first_names: HashMap::new(),
         found: 0,
+        found_bytes: 0,
     };
     std::thread::scope(|scope| {
         scope.spawn(|| {

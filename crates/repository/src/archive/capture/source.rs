@@ -19,12 +19,27 @@ pub(super) enum Content {
     Path(PathBuf),
     /// The content of one file.
     Stream(Stream),
+    /// A file that is made of what was found before it.
+    Last(MakeLast),
 }
+
+/// Makes a file's content of what was found of each source before it: number of entries that are not directories, and content in bytes.
+pub type MakeLast = Box<dyn FnOnce(&[(u64, u64)]) -> Vec<u8> + Send>;
 
 /// The content of one file, from elsewhere than the file system.
 pub(super) struct Stream {
     pub reader: Box<dyn Read + Send>,
     pub finish: Box<dyn FnOnce() -> Result<()> + Send>,
+}
+
+impl Stream {
+    /// These bytes.
+    pub(super) fn of(bytes: Vec<u8>) -> Self {
+        Self {
+            reader: Box::new(Cursor::new(bytes)),
+            finish: Box::new(|| Ok(())),
+        }
+    }
 }
 
 impl Source {
@@ -59,6 +74,14 @@ impl Source {
         }
     }
 
+    /// A file that is made when the sources before it were captured.
+    pub fn last(name: &Path, content: MakeLast) -> Self {
+        Self {
+            name: relative(name),
+            content: Content::Last(content),
+        }
+    }
+
     /// Bytes that become one file.
     pub fn bytes(name: &Path, bytes: Vec<u8>) -> Self {
         Self::stream(name, Cursor::new(bytes), || Ok(()))
@@ -69,7 +92,7 @@ impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.content {
             Content::Path(path) => write!(f, "Path({} as {})", path.display(), self.name.display()),
-            Content::Stream(_) => write!(f, "Stream({})", self.name.display()),
+            Content::Stream(_) | Content::Last(_) => write!(f, "Stream({})", self.name.display()),
         }
     }
 }

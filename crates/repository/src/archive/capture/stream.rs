@@ -51,6 +51,7 @@ impl Walker<'_> {
         let mut head = Head::new(&name, node.clone(), EntryKind::File);
         head.stored_bytes = part.size;
         head.part = number;
+        self.found_bytes += part.size;
         self.push(Piece::Head(Box::new(head)), 0)?;
         for chunk in part.chunks {
             Counters::add(&self.reader.monitor.counters().bytes, chunk.len() as u64);

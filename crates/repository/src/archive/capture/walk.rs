@@ -2,7 +2,7 @@
 
 use super::queue::TaskSender;
 use super::segment::Reader;
-use super::source::{CaptureOptions, Content, Source, joined, shown};
+use super::source::{CaptureOptions, Content, Source, Stream, joined, shown};
 use super::task::{Head, Piece, Task};
 use crate::archive::entry::EntryKind;
 use crate::archive::header::END_BYTES;
@@ -34,6 +34,8 @@ pub struct Walker<'a> {
     pub first_names: HashMap<(u64, u64), (Vec<u8>, u64)>,
     /// Entries other than directories.
     pub found: u64,
+    /// Their content, bytes.
+    pub found_bytes: u64,
 }
 
 /// A directory that is being walked.
@@ -60,12 +62,20 @@ pub struct Place<'a> {
 impl Walker<'_> {
     /// Everything, and the end of the archive.
     pub fn run(mut self, sources: Vec<Source>) -> Result<()> {
+        let mut found = Vec::new();
         for Source { name, content } in sources {
             let name = name.as_os_str().as_bytes();
+            let before = (self.found, self.found_bytes);
             match content {
                 Content::Path(path) => self.path(&path, name)?,
                 Content::Stream(stream) => self.stream(name, stream)?,
+                Content::Last(make) => {
+                    self.stream(name, Stream::of(make(&found)))?;
+                    // It is about what was found, and does not make something of nothing.
+                    self.found = before.0;
+                }
             }
+            found.push((self.found - before.0, self.found_bytes - before.1));
         }
         if self.found == 0 && !self.options.allow_empty {
             return Err(Error::Refused {
@@ -151,7 +161,7 @@ impl Walker<'_> {
             }
         };
         let filter = &self.options.filter;
-        let is_excluded = !filter.is_empty() && filter.excludes(place.path, stat.is_dir());
+        let is_excluded = !filter.is_empty() && filter.leaves_out(place.path, stat.is_dir());
         if is_excluded || (stat.is_file() && filter.excludes_size(stat.size)) {
             return Ok(None);
         }
@@ -205,6 +215,7 @@ impl Walker<'_> {
         };
         self.found += 1;
         if kind == EntryKind::File {
+            self.found_bytes += stat.size;
             return self.file(place, stat);
         }
         match node_at(&**place.dir, place.file, stat, self.reader.users) {

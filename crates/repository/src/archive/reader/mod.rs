@@ -23,7 +23,7 @@ use crate::{Cancel, Error, Result};
 use indexed::Indexed;
 use layers::{Opened, decompress, is_trusted_at_end};
 use member::{Each, Member, each_member};
-use parts::PartsReader;
+pub(super) use parts::PartsReader;
 use std::io::{Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
 use storage::Store;

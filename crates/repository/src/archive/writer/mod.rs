@@ -9,12 +9,14 @@ mod stream;
 use super::capture::{CaptureOptions, Source, capture};
 use super::compression::Compression;
 use super::encryption::Encryption;
-use super::failure::refused;
+use super::failure::{carried, refused};
 use super::latest;
 use super::manifest::{self, Counts, Manifest, Part, StoredCompression, StoredEncryption, is_part_of};
 use super::marker::{self, Marker, State};
+use super::reader::PartsReader;
 use crate::{Cancel, Counters, Error, Id, Monitor, Result, clock};
 use jiff::Timestamp;
+use std::io;
 use storage::Store;
 use stored::StoredWriter;
 use stream::ArchiveStream;
@@ -78,6 +80,72 @@ pub fn write(
     monitor: &dyn Monitor,
 ) -> Result<Manifest> {
     check_options(options)?;
+    guarded(store, new, options.latest.as_deref(), monitor, || {
+        monitor.phase("archive");
+        let problems_before = Counters::get(&monitor.counters().problems);
+        let mut stored = store_content(store, new, sources, options, cancel, monitor)?;
+        stored.counts.problems = Counters::get(&monitor.counters().problems) - problems_before;
+        Ok(stored.manifest(new, options))
+    })
+}
+
+/// Store the archive that `manifest` describes, and that `from` holds, in `to` under the name `name`, byte by byte.
+///
+/// # Errors
+/// As [`write`]; [`Error::Damaged`] if it is not what its manifest says.
+pub fn copy(
+    from: &dyn Store,
+    manifest: &Manifest,
+    to: &dyn Store,
+    name: &str,
+    options: &CopyOptions,
+    cancel: &Cancel,
+    monitor: &dyn Monitor,
+) -> Result<Manifest> {
+    let new = NewArchive {
+        name: name.to_owned(),
+        host: manifest.host.clone(),
+        job: manifest.job.clone(),
+        start: manifest.start,
+    };
+    guarded(to, &new, options.latest.as_deref(), monitor, || {
+        let mut out = StoredWriter::new(to, name, options.part_size, monitor);
+        let mut parts = PartsReader::new(from, manifest, cancel);
+        io::copy(&mut parts, &mut out).map_err(carried)?;
+        let (parts, sha256) = out.finish()?;
+        if sha256 != manifest.sha256 {
+            return Err(Error::Damaged {
+                object: "archive",
+                name: manifest.name.clone(),
+                reason: "its checksum is not that of its manifest".to_owned(),
+            });
+        }
+        Ok(Manifest {
+            name: name.to_owned(),
+            stored_bytes: parts.iter().map(|part| part.size).sum(),
+            parts,
+            ..manifest.clone()
+        })
+    })
+}
+
+/// How an archive is copied.
+#[derive(Clone, Debug, Default)]
+pub struct CopyOptions {
+    /// As [`WriteOptions::part_size`].
+    pub part_size: Option<u64>,
+    /// As [`WriteOptions::latest`].
+    pub latest: Option<String>,
+}
+
+/// The order of writes around whatever stores the content.
+fn guarded(
+    store: &dyn Store,
+    new: &NewArchive,
+    latest: Option<&str>,
+    monitor: &dyn Monitor,
+    content: impl FnOnce() -> Result<Manifest>,
+) -> Result<Manifest> {
     check_free(store, &new.name)?;
     let marker = Marker::new(&new.name, &new.host, &new.job, clock::now(), State::Writing);
     marker.write(store)?;
@@ -87,15 +155,11 @@ pub fn write(
             "the store does not return what was written to it".to_owned(),
         ));
     }
-    monitor.phase("archive");
-    let problems_before = Counters::get(&monitor.counters().problems);
-    let stored = store_content(store, new, sources, options, cancel, monitor);
-    let mut stored = stored.inspect_err(|_| abandon(store, &marker))?;
-    stored.counts.problems = Counters::get(&monitor.counters().problems) - problems_before;
-    let manifest = stored.manifest(new, options);
-    verify(store, &manifest).inspect_err(|_| abandon(store, &marker))?;
+    let manifest = content()
+        .and_then(|manifest| verify(store, &manifest).map(|()| manifest))
+        .inspect_err(|_| abandon(store, &marker))?;
     publish(store, &manifest)?;
-    if let Some(pointer) = &options.latest {
+    if let Some(pointer) = latest {
         latest::write(store, pointer, &manifest)?;
     }
     // The archive is complete, whether its marker goes now or with the next run.

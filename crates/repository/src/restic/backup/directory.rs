@@ -3,14 +3,15 @@
 
 use super::blobs::Saver;
 use super::job::Job;
+use super::options::PartTotals;
 use super::scan_cache::{Digest, NO_DIGEST, Seen};
 use crate::restic::node::Node;
 use crate::restic::pack::BlobKind;
 use crate::restic::tree::TreeBuilder;
 use crate::{Counters, Id, Result};
 use parking_lot::Mutex;
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -29,6 +30,10 @@ pub struct Directory {
     open: AtomicUsize,
     digest: Digest,
     tainted: AtomicBool,
+    /// On the way to the sources: what is finished in it is a part of its own.
+    is_named: bool,
+    /// What is finished, with everything below.
+    counted: Mutex<(u64, u64)>,
 }
 
 /// What a directory's tree is made of.
@@ -49,6 +54,7 @@ pub struct Beginning {
     pub node: Option<Node>,
     pub before: Option<Id>,
     pub digest: Digest,
+    pub is_named: bool,
 }
 
 impl Directory {
@@ -75,6 +81,7 @@ impl Directory {
             node,
             before,
             digest,
+            is_named,
         } = beginning;
         let (open, tainted) = (AtomicUsize::new(1), AtomicBool::new(false));
         Arc::new(Self {
@@ -86,6 +93,8 @@ impl Directory {
             open,
             digest,
             tainted,
+            is_named,
+            counted: Mutex::default(),
         })
     }
 
@@ -118,6 +127,26 @@ impl Directory {
         }
     }
 
+    /// An entry of `bytes` bytes was captured.
+    pub fn count(&self, job: &Job<'_>, name: &OsStr, bytes: u64) {
+        if self.is_named {
+            push_part(job, &self.path.join(name), (1, bytes));
+        } else {
+            let mut counted = self.counted.lock();
+            *counted = (counted.0 + 1, counted.1 + bytes);
+        }
+    }
+
+    /// What was captured at `path` or below.
+    fn count_all(&self, job: &Job<'_>, path: &Path, counted: (u64, u64)) {
+        if self.is_named {
+            push_part(job, path, counted);
+        } else {
+            let mut all = self.counted.lock();
+            *all = (all.0 + counted.0, all.1 + counted.1);
+        }
+    }
+
     /// `count` entries are finished, whether they were set or left out. Whoever finishes the last one makes the tree, and the trees
     /// above that are finished with it.
     pub fn release(self: &Arc<Self>, count: usize, job: &Job<'_>, saver: &mut Saver<'_>) -> Result<()> {
@@ -125,12 +154,19 @@ impl Directory {
         let mut count = count;
         while directory.open.fetch_sub(count, Ordering::AcqRel) == count {
             let tree = directory.save(job, saver)?;
+            let counted = *directory.counted.lock();
             let Some((parent, slot)) = &directory.parent else {
+                if !directory.is_named {
+                    push_part(job, &directory.path, counted);
+                }
                 // There is one root, and it is finished once.
                 let _: Result<(), Id> = job.root.set(tree);
                 return Ok(());
             };
             parent.set_directory(*slot, &directory, tree);
+            if !directory.is_named {
+                parent.count_all(job, &directory.path, counted);
+            }
             let parent = Arc::clone(parent);
             directory = parent;
             count = 1;
@@ -190,12 +226,17 @@ impl Directory {
     }
 }
 
+fn push_part(job: &Job<'_>, path: &Path, (entries, bytes): (u64, u64)) {
+    let path = path.to_owned();
+    job.parts.lock().push(PartTotals { path, entries, bytes });
+}
+
 /// The tree `tree` with other trees for some of its directories.
 fn replace_subtrees(tree: Id, changed: &[(OsString, Id)], job: &Job<'_>, saver: &mut Saver<'_>) -> Result<Id> {
     if changed.is_empty() {
         return Ok(tree);
     }
-    let mut stored = job.packer.repository().read_tree(job.index, &tree)?;
+    let mut stored = job.read_tree(&tree)?;
     for node in stored.nodes.iter_mut().filter(|node| node.is_dir()) {
         if let Some((_, subtree)) = changed.iter().find(|(name, _)| *name == node.name) {
             node.subtree = Some(*subtree);

@@ -16,6 +16,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What a reader is to read.
@@ -186,27 +187,29 @@ impl Reader<'_, '_> {
         stream: Stream,
         change: Change,
     ) -> Result<()> {
-        let Stream { reader, finish } = stream;
         let path = directory.path.join(&name);
-        let node = Node {
-            mtime: clock::now(),
-            uid: rustix::process::getuid().as_raw(),
-            gid: rustix::process::getgid().as_raw(),
-            ..Node::new(name, NodeKind::File, 0o600)
-        };
-        let node = Node {
-            atime: node.mtime,
-            ctime: node.mtime,
-            ..node
-        };
         directory.taint();
-        let large = LargeFile::begin(&directory, slot, change, node);
-        match self.cut_all(&large, &mut StreamContent { reader }) {
+        let large = LargeFile::begin(&directory, slot, change, new_file(name));
+        let required = stream.required;
+        match self.cut_stream(&large, stream, &path) {
+            Ok(()) => self.job.expected.add(self.job.monitor, large.size()),
+            Err(error) if !required && !self.job.is_stopped() => {
+                large.abandon();
+                self.job.failed_stream(&path, &error);
+            }
+            Err(error) => return Err(error),
+        }
+        self.send(Work::End { file: large })
+    }
+
+    fn cut_stream(&mut self, large: &Arc<LargeFile>, stream: Stream, path: &Path) -> Result<()> {
+        let Stream { reader, finish, .. } = stream;
+        match self.cut_all(large, &mut StreamContent { reader }) {
             Ok(()) => {}
             Err(Failure::Entry(source)) => {
                 return Err(Error::Local {
                     operation: "read",
-                    path,
+                    path: path.to_owned(),
                     source,
                 });
             }
@@ -223,8 +226,7 @@ impl Reader<'_, '_> {
                 hint: "Check the command that writes it; `--allow-empty` stores an empty file all the same.".to_owned(),
             });
         }
-        self.job.expected.add(self.job.monitor, large.size());
-        self.send(Work::End { file: large })
+        Ok(())
     }
 
     /// Cut content into blobs and send them to be stored.
@@ -296,6 +298,19 @@ impl Reader<'_, '_> {
             number += 1;
         }
         Ok(number)
+    }
+}
+
+/// A file that is not one of this host's: of now, for its owner.
+pub fn new_file(name: OsString) -> Node {
+    let now = clock::now();
+    Node {
+        mtime: now,
+        atime: now,
+        ctime: now,
+        uid: rustix::process::getuid().as_raw(),
+        gid: rustix::process::getgid().as_raw(),
+        ..Node::new(name, NodeKind::File, 0o600)
     }
 }
 

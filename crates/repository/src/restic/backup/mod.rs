@@ -17,24 +17,24 @@ pub mod fuzzing;
 mod job;
 mod options;
 mod parent;
+mod prepare;
 mod scan;
 mod scan_cache;
 mod sources;
 mod store;
 
-pub use options::{BackupOptions, Parent, Report, Source};
+pub use sources::clean_path;
 
-use super::lock::{Lock, LockKind};
-use super::object::ObjectKind;
-use super::packer::{Added, Packer};
+pub use options::{BackupOptions, Destination, MakeLast, Parent, PartTotals, Report, Source, Totals};
+
+use super::packer::{Packer, Target};
+use super::parallel;
 use super::repository::Repository;
-use super::snapshot::{Snapshot, Summary};
-use crate::local::users::identity;
-use crate::{Cancel, Counters, Error, Id, Monitor, Result, clock};
+use crate::{Cancel, Error, Monitor, Result, clock};
 use expect::Expected;
-use jiff::Timestamp;
-use job::{Captured, Job};
-use std::sync::atomic::AtomicU64;
+use job::{Captured, Job, Place};
+use prepare::Prepared;
+use std::time::Duration;
 
 /// Back up `sources` into one new snapshot.
 pub fn run(
@@ -44,54 +44,102 @@ pub fn run(
     cancel: &Cancel,
     monitor: &dyn Monitor,
 ) -> Result<Report> {
+    let destination = Destination {
+        repository,
+        pack: options.pack.clone(),
+        give_up: cancel.clone(),
+    };
+    let mut outcomes = run_all(&[destination], Duration::MAX, sources, options, cancel, monitor)?;
+    outcomes.pop().unwrap_or(Err(Error::Interrupted))
+}
+
+/// Back up `sources` into one new snapshot in each of several repositories, from one reading.
+///
+/// Returns what became of each, in their order. One that fails, or that keeps the others waiting for longer than `patience`, drops out;
+/// what it stored so far is used by its next run. An error concerns all of them: the sources, or a request to stop.
+pub fn run_all(
+    destinations: &[Destination<'_>],
+    patience: Duration,
+    sources: Vec<Source>,
+    options: &BackupOptions,
+    cancel: &Cancel,
+    monitor: &dyn Monitor,
+) -> Result<Vec<Result<Report>>> {
     let started = clock::now();
     let sources = sources::resolve(sources)?;
-    let lock = Lock::acquire(repository, LockKind::Shared, &options.lock, monitor)?;
     let paths = sources.paths();
-    let parent = parent::choose(repository, &paths, options)?;
     monitor.phase("loading the index");
-    let index = repository.load_index()?;
-    let known = scan_cache::ScanCache::load(repository, &index, parent.as_ref().map(|(id, _)| *id), &paths);
-    monitor.phase("backing up");
-    Expected::begin(
-        monitor,
-        parent.as_ref().and_then(|(_, snapshot)| snapshot.summary.as_ref()),
-    );
-    let (captured, added) = Packer::run(repository, &options.pack, &lock, cancel, monitor, |packer| {
-        let job = Job::new(
-            packer,
-            &index,
-            options,
-            cancel,
-            monitor,
-            known,
-            parent.as_ref().map(|(_, snapshot)| snapshot.tree),
-        );
-        job.capture(sources)
-    })?;
-    refuse_nothing(&captured, &paths, options)?;
-    let summary = summarize(started, &captured, &added);
-    let unchanged = parent
-        .as_ref()
-        .is_some_and(|(_, snapshot)| snapshot.tree == captured.root);
-    let mut report = Report::new(summary.clone(), &captured);
-    if options.dry_run || (options.skip_if_unchanged && unchanged) {
-        return Ok(report);
+    let prepared = parallel::map(destinations, destinations.len(), |destination| {
+        Prepared::new(destination, &paths, options, monitor)
+    });
+    let (mut outcomes, mut ready) = (Outcomes::new(destinations.len()), Vec::new());
+    for (at, prepared) in prepared.into_iter().enumerate() {
+        ready.extend(outcomes.keep(at, prepared));
     }
-    let snapshot = new_snapshot(
-        started,
-        paths.clone(),
-        parent.as_ref().map(|(id, _)| *id),
-        summary,
-        &captured,
-        options,
-    );
-    // From here on, others may rely on what this run found in the repository.
-    lock.check()?;
-    let id = repository.write_json(ObjectKind::Snapshot, &snapshot)?;
-    scan_cache::save(repository, id, &paths, captured.directories);
-    report.snapshot = Some((id, snapshot));
-    Ok(report)
+    if ready.is_empty() {
+        return Ok(outcomes.finish());
+    }
+    let known = prepare::common_scan_cache(&mut ready);
+    let parent = ready[0].1.parent.as_ref().map(|(_, snapshot)| snapshot);
+    monitor.phase("backing up");
+    Expected::begin(monitor, parent.and_then(|snapshot| snapshot.summary.as_ref()));
+    let targets: Vec<Target<'_>> = ready.iter().map(|(_, prepared)| prepared.target()).collect();
+    let (captured, added) = Packer::run_all(&targets, patience, cancel, monitor, |packers| {
+        let places = packers.iter().zip(&ready);
+        let places: Vec<Place<'_>> = places
+            .map(|(packer, (_, prepared))| Place::new(packer, &prepared.index))
+            .collect();
+        let parent = parent.map(|snapshot| snapshot.tree);
+        Job::new(&places, options, cancel, monitor, known, parent).capture(sources)
+    });
+    let captured = match captured {
+        Ok(captured) => captured,
+        // Nobody was left to store to.
+        Err(Error::Interrupted) if !cancel.is_cancelled() => Captured::default(),
+        Err(error) => return Err(error),
+    };
+    let mut complete = Vec::new();
+    for ((at, prepared), added) in ready.iter().zip(added) {
+        complete.extend(outcomes.keep(*at, added).map(|(at, added)| (at, prepared, added)));
+    }
+    if !complete.is_empty() {
+        refuse_nothing(&captured, &paths, options)?;
+    }
+    let stored = parallel::map(&complete, complete.len(), |(at, prepared, added)| {
+        (*at, prepared.store(started, &paths, &captured, added, options))
+    });
+    for (at, report) in stored {
+        outcomes.set(at, report);
+    }
+    Ok(outcomes.finish())
+}
+
+/// What became of each destination.
+struct Outcomes(Vec<Option<Result<Report>>>);
+
+impl Outcomes {
+    fn new(count: usize) -> Self {
+        Self(std::iter::repeat_with(|| None).take(count).collect())
+    }
+
+    fn set(&mut self, at: usize, outcome: Result<Report>) {
+        self.0[at] = Some(outcome);
+    }
+
+    /// What goes on, with its number; a failure ends here.
+    fn keep<T>(&mut self, at: usize, step: Result<T>) -> Option<(usize, T)> {
+        step.map(|value| (at, value))
+            .map_err(|error| self.set(at, Err(error)))
+            .ok()
+    }
+
+    fn finish(self) -> Vec<Result<Report>> {
+        let interrupted = || Err(Error::Interrupted);
+        self.0
+            .into_iter()
+            .map(|outcome| outcome.unwrap_or_else(interrupted))
+            .collect()
+    }
 }
 
 /// An empty source is what an unmounted disk or a dump that failed looks like.
@@ -99,7 +147,7 @@ fn refuse_nothing(captured: &Captured, paths: &[String], options: &BackupOptions
     if captured.entries > 0 || options.allow_empty {
         return Ok(());
     }
-    if captured.problems > 0 {
+    if captured.totals.problems > 0 {
         return Err(Error::Refused {
             message: format!("nothing could be read in `{}`", paths.join("`, `")),
             hint: "The reason is above, for each entry; run it as a user who may read them.".to_owned(),
@@ -111,53 +159,4 @@ fn refuse_nothing(captured: &Captured, paths: &[String], options: &BackupOptions
             "Check that everything is mounted and not excluded; `--allow-empty` stores an empty snapshot all the same."
                 .to_owned(),
     })
-}
-
-fn summarize(started: Timestamp, captured: &Captured, added: &Added) -> Summary {
-    let get = |counter: &AtomicU64| Counters::get(counter);
-    let counts = &captured.counts;
-    Summary {
-        backup_start: started.to_string(),
-        backup_end: clock::now().to_string(),
-        files_new: get(&counts.files_new),
-        files_changed: get(&counts.files_changed),
-        files_unmodified: get(&counts.files_unmodified),
-        dirs_new: get(&counts.dirs_new),
-        dirs_changed: get(&counts.dirs_changed),
-        dirs_unmodified: get(&counts.dirs_unmodified),
-        data_blobs: get(&added.data_blobs),
-        tree_blobs: get(&added.tree_blobs),
-        data_added: get(&added.plain_bytes),
-        data_added_packed: get(&added.stored_bytes),
-        total_files_processed: get(&counts.files_new) + get(&counts.files_changed) + get(&counts.files_unmodified),
-        total_bytes_processed: get(&counts.bytes),
-    }
-}
-
-fn new_snapshot(
-    started: Timestamp,
-    paths: Vec<String>,
-    parent: Option<Id>,
-    summary: Summary,
-    captured: &Captured,
-    options: &BackupOptions,
-) -> Snapshot {
-    let identity = identity();
-    Snapshot {
-        time: options.time.unwrap_or(started).into(),
-        parent,
-        tree: captured.root,
-        paths,
-        hostname: options.host.clone().unwrap_or(identity.hostname),
-        username: identity.username,
-        uid: identity.uid,
-        gid: identity.gid,
-        excludes: options.excludes.clone(),
-        tags: (!options.tags.is_empty()).then(|| options.tags.clone()),
-        original: None,
-        program_version: Some(concat!("mainstay ", env!("CARGO_PKG_VERSION")).to_owned()),
-        summary: Some(summary),
-        mainstay_problems: (captured.problems > 0).then_some(captured.problems),
-        other: Default::default(),
-    }
 }

@@ -3,8 +3,9 @@
 use super::job::Captured;
 use crate::restic::lock::LockOptions;
 use crate::restic::packer::PackOptions;
+use crate::restic::repository::Repository;
 use crate::restic::snapshot::{Snapshot, Summary};
-use crate::{Filter, Id, Result};
+use crate::{Cancel, Filter, Id, Result};
 use jiff::Timestamp;
 use std::io::Read;
 use std::path::PathBuf;
@@ -13,21 +14,66 @@ use std::path::PathBuf;
 pub enum Source {
     /// A file or directory of this host with everything below.
     Path(PathBuf),
+    /// A file or directory of this host that stands below another in the snapshot: `/etc` below `/files` is `/files/etc`.
+    Below {
+        /// The directory in the snapshot, an absolute path.
+        root: PathBuf,
+        /// Where it is on this host.
+        path: PathBuf,
+    },
     /// Bytes that stand in the snapshot as one file.
     Stream {
         /// Where, an absolute path.
         path: PathBuf,
         /// The bytes.
         reader: Box<dyn Read + Send>,
-        /// Called after the last byte: whether the bytes were all there were. An error makes the whole backup fail.
+        /// Called after the last byte: whether the bytes were all there were.
         finish: Box<dyn FnOnce() -> Result<()> + Send>,
+        /// Whether a failure makes the whole backup fail. If not, the stream is left out, and the snapshot is marked as incomplete.
+        required: bool,
     },
+    /// One file that is made when everything else has been captured.
+    Last {
+        /// Where, an absolute path.
+        path: PathBuf,
+        /// Makes the file's content of what was captured.
+        content: MakeLast,
+    },
+}
+
+/// Makes a file's content of what was captured.
+pub type MakeLast = Box<dyn FnOnce(&Totals) -> Vec<u8> + Send>;
+
+/// What was captured, source by source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// In the order of their paths.
+    pub parts: Vec<PartTotals>,
+    /// Entries that could not be read.
+    pub problems: u64,
+    /// Entries that vanished between being listed and being read.
+    pub vanished: u64,
+    /// Files that changed while they were read.
+    pub changed_while_read: u64,
+}
+
+/// What was captured of one path or stream.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PartTotals {
+    /// Where it is on this host; of a stream, where it is in the snapshot.
+    pub path: PathBuf,
+    /// Files and other entries that are not directories.
+    pub entries: u64,
+    /// Content of files.
+    pub bytes: u64,
 }
 
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Path(path) => write!(f, "Path({})", path.display()),
+            Self::Below { root, path } => write!(f, "Below({}, {})", root.display(), path.display()),
+            Self::Last { path, .. } => write!(f, "Last({})", path.display()),
             Self::Stream { path, .. } => write!(f, "Stream({})", path.display()),
         }
     }
@@ -54,6 +100,8 @@ pub struct BackupOptions {
     pub tags: Vec<String>,
     /// Time of the snapshot, if not now.
     pub time: Option<Timestamp>,
+    /// Shared by the snapshots of one run in several repositories, so that each is known as a copy of the others.
+    pub original: Option<Id>,
     /// Where unchanged files come from.
     pub parent: Parent,
     /// What is left out.
@@ -70,7 +118,7 @@ pub struct BackupOptions {
     pub one_file_system: bool,
     /// Files that are read at the same time; 0 chooses.
     pub read_concurrency: usize,
-    /// How packs are made.
+    /// How packs are made, where there is one repository.
     pub pack: PackOptions,
     /// How long to wait for a lock.
     pub lock: LockOptions,
@@ -82,6 +130,17 @@ pub struct BackupOptions {
     pub allow_empty: bool,
 }
 
+/// A repository to back up to.
+#[derive(Debug)]
+pub struct Destination<'r> {
+    /// The repository.
+    pub repository: &'r Repository,
+    /// How packs are made.
+    pub pack: PackOptions,
+    /// Raised when it drops out, to end the waits of its store.
+    pub give_up: Cancel,
+}
+
 /// What a backup did.
 #[derive(Debug)]
 pub struct Report {
@@ -89,12 +148,9 @@ pub struct Report {
     pub snapshot: Option<(Id, Snapshot)>,
     /// Counts.
     pub summary: Summary,
-    /// Entries that could not be read; more than zero means that the snapshot is incomplete.
-    pub problems: u64,
-    /// Entries that vanished between being listed and being read.
-    pub vanished: u64,
-    /// Files that changed while they were read; they are read again next time.
-    pub changed_while_read: u64,
+    /// What was captured, source by source. A problem means that the snapshot is incomplete; what changed while it was read is read again
+    /// next time.
+    pub totals: Totals,
 }
 
 impl Report {
@@ -102,9 +158,7 @@ impl Report {
         Self {
             snapshot: None,
             summary,
-            problems: captured.problems,
-            vanished: captured.vanished,
-            changed_while_read: captured.changed_while_read,
+            totals: captured.totals.clone(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::blobs::Saver;
 use super::directory::{Beginning, Directory};
 use super::files::{Batch, FileToRead, ToRead};
-use super::job::{Change, Job};
+use super::job::{Change, Job, Last};
 use super::parent::is_unchanged;
 use super::scan_cache::{Digest, NO_DIGEST, truncated};
 use super::sources::{Child, Named, What};
@@ -108,6 +108,7 @@ pub fn start(job: &Job<'_>, sources: What, stack: &Stack, files: &Sender<ToRead>
                 node: None,
                 before: job.parent_tree,
                 digest: NO_DIGEST,
+                is_named: true,
             };
             start_named(job, named, beginning, stack, files, &mut saver)
         }
@@ -137,6 +138,7 @@ fn start_named(
         let known = before.as_ref().and_then(|tree| tree.find(&name));
         match child {
             Child::Directory(named) => {
+                let path = named.host.clone().unwrap_or(path);
                 let node = Some(named_node(job, &name, &path));
                 let before = known.and_then(|node| node.subtree);
                 let beginning = Beginning {
@@ -145,10 +147,20 @@ fn start_named(
                     node,
                     before,
                     digest: NO_DIGEST,
+                    is_named: true,
                 };
                 start_named(job, named, beginning, stack, files, saver)?;
             }
             Child::Path => start_path(job, &directory, slot, &name, known, stack, files, saver)?,
+            Child::Last(content) => {
+                let directory = Arc::clone(&directory);
+                *job.last.lock() = Some(Last {
+                    directory,
+                    slot,
+                    name,
+                    content,
+                });
+            }
             Child::Stream(stream) => {
                 job.expected.add_stream();
                 let change = if known.is_some() { Change::Changed } else { Change::New };
@@ -287,8 +299,8 @@ fn scan(job: &Job<'_>, task: ToScan, stack: &Stack, files: &Sender<ToRead>, save
     let digest = digest(&entries, listed_at);
     let seen = job.known.as_ref().and_then(|known| known.find(&path));
     let before = seen.map(|seen| seen.tree).or(task.before);
-    let same = seen
-        .filter(|seen| seen.digest == digest && digest != NO_DIGEST && job.index.contains(BlobKind::Tree, &seen.tree));
+    let same =
+        seen.filter(|seen| seen.digest == digest && digest != NO_DIGEST && job.is_stored(BlobKind::Tree, &seen.tree));
     let needs_node = task.parent.as_ref().is_some_and(|(parent, _)| !parent.is_same());
     let node = needs_node.then(|| directory_node(job, &task, &fd));
     let beginning = Beginning {
@@ -297,6 +309,7 @@ fn scan(job: &Job<'_>, task: ToScan, stack: &Stack, files: &Sender<ToRead>, save
         node,
         before,
         digest,
+        is_named: false,
     };
     let directory = match same {
         Some(seen) => Directory::same(beginning, seen.tree),
@@ -388,7 +401,7 @@ pub fn stat_all(
         match stat_at(fd, &name) {
             // Sockets hold nothing; whoever listens makes them again.
             Ok(stat) if stat.mode & 0o170_000 == 0o140_000 => {}
-            Ok(stat) if !filter.is_empty() && filter.excludes(&path.join(&name), stat.is_dir()) => {}
+            Ok(stat) if !filter.is_empty() && filter.leaves_out(&path.join(&name), stat.is_dir()) => {}
             Ok(stat) if stat.is_file() && filter.excludes_size(stat.size) => {}
             Ok(stat) => entries.push((name, stat)),
             Err(error) => failed.push((name, error)),
@@ -440,7 +453,7 @@ fn digest(entries: &[Listed], listed_at: Timestamp) -> Digest {
 /// The content of a file if it is still what the parent snapshot holds, else what it is now.
 fn take_over(job: &Job<'_>, known: Option<&Node>, name: &OsStr, stat: &Stat) -> std::result::Result<Node, Change> {
     let Some(known) = known else { return Err(Change::New) };
-    let is_stored = || known.blobs().iter().all(|id| job.index.contains(BlobKind::Data, id));
+    let is_stored = || known.blobs().iter().all(|id| job.is_stored(BlobKind::Data, id));
     if !is_unchanged(known, stat, job.options) || !is_stored() {
         return Err(Change::Changed);
     }

@@ -115,11 +115,11 @@ fn file_key(paths: &[String]) -> Id {
 }
 
 /// Keep what was seen for the next backup of the same paths. A failure costs time then, nothing else.
-pub fn save(repository: &Repository, snapshot: Id, paths: &[String], directories: Vec<Seen>) {
+pub fn save(repository: &Repository, snapshot: Id, paths: &[String], directories: &[Seen]) {
     let _: Option<Result<()>> = try_save(repository, snapshot, paths, directories);
 }
 
-fn try_save(repository: &Repository, snapshot: Id, paths: &[String], directories: Vec<Seen>) -> Option<Result<()>> {
+fn try_save(repository: &Repository, snapshot: Id, paths: &[String], directories: &[Seen]) -> Option<Result<()>> {
     let file = repository.cache()?.scan_file(&file_key(paths));
     let index_files: Vec<Id> = repository
         .list(ObjectKind::Index)
@@ -131,7 +131,8 @@ fn try_save(repository: &Repository, snapshot: Id, paths: &[String], directories
     replace(&file, &bytes).ok().map(Ok)
 }
 
-fn encode(repository: &Id, snapshot: &Id, index_files: &[Id], mut directories: Vec<Seen>) -> Vec<u8> {
+fn encode(repository: &Id, snapshot: &Id, index_files: &[Id], directories: &[Seen]) -> Vec<u8> {
+    let mut directories: Vec<&Seen> = directories.iter().collect();
     directories.sort_unstable();
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&repository.0);
@@ -158,7 +159,7 @@ mod tests {
         let seen: Vec<Seen> = (0..1000_u32)
             .map(|n| Seen::new(Path::new(&format!("/d/{n}")), [n as u8; 16], Id::hash(&n.to_le_bytes())))
             .collect();
-        let bytes = encode(&repository, &snapshot, &[index_file], seen.clone());
+        let bytes = encode(&repository, &snapshot, &[index_file], &seen);
         let cache = ScanCache::parse(bytes.clone(), &repository, &snapshot, |id| *id == index_file).unwrap();
         for (n, seen) in seen.iter().enumerate() {
             assert_eq!(cache.find(Path::new(&format!("/d/{n}"))), Some(*seen));

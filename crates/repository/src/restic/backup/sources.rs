@@ -1,6 +1,6 @@
 //! From what the user named to one tree of directories.
 
-use super::options::Source;
+use super::options::{MakeLast, Source};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,6 +13,8 @@ use std::path::{Component, Path, PathBuf};
 pub struct Named {
     /// Entries by name, in the order of trees.
     pub children: BTreeMap<OsString, Child>,
+    /// Where its children are on this host, if not where they are in the snapshot.
+    pub host: Option<PathBuf>,
 }
 
 /// What stands under a name.
@@ -23,6 +25,8 @@ pub enum Child {
     Path,
     /// The content of one file.
     Stream(Stream),
+    /// A file that is made when everything else has been captured.
+    Last(MakeLast),
 }
 
 /// The content of one file, from elsewhere than the file system.
@@ -31,6 +35,8 @@ pub struct Stream {
     pub reader: Box<dyn Read + Send>,
     /// Whether the bytes were all there were.
     pub finish: Box<dyn FnOnce() -> Result<()> + Send>,
+    /// Whether a failure makes the whole backup fail.
+    pub required: bool,
 }
 
 /// What the user named, made sense of.
@@ -69,10 +75,11 @@ impl Sources {
 
 impl Named {
     fn places(&self, path: &Path) -> Vec<PathBuf> {
+        let path = self.host.as_deref().unwrap_or(path);
         let of_child = |(name, child): (&OsString, &Child)| match child {
             Child::Directory(named) => named.places(&path.join(name)),
             Child::Path => vec![path.join(name)],
-            Child::Stream(_) => Vec::new(),
+            Child::Stream(_) | Child::Last(_) => Vec::new(),
         };
         self.children.iter().flat_map(of_child).collect()
     }
@@ -90,15 +97,35 @@ pub fn resolve(sources: Vec<Source>) -> Result<Sources> {
         });
     }
     for source in sources {
+        let is_last = matches!(source, Source::Last { .. });
         let (path, child) = match source {
             Source::Path(path) => {
                 let path = existing(&path)?;
                 on_host.push(path.clone());
                 (path, Child::Path)
             }
-            Source::Stream { path, reader, finish } => {
+            Source::Below { root: above, path } => {
+                let path = existing(&path)?;
+                on_host.push(path.clone());
+                (place_below(&mut root, &absolute(&above)?, &path)?, Child::Path)
+            }
+            Source::Stream {
+                path,
+                reader,
+                finish,
+                required,
+            } => {
                 streams += 1;
-                (absolute(&path)?, Child::Stream(Stream { reader, finish }))
+                let stream = Stream {
+                    reader,
+                    finish,
+                    required,
+                };
+                (absolute(&path)?, Child::Stream(stream))
+            }
+            Source::Last { path, content } => {
+                streams += 1;
+                (absolute(&path)?, Child::Last(content))
             }
         };
         let names: Vec<OsString> = path.iter().skip(1).map(OsString::from).collect();
@@ -107,7 +134,9 @@ pub fn resolve(sources: Vec<Source>) -> Result<Sources> {
             (None, _) => return Err(refused(format!("`{}` cannot be a file's name", path.display()))),
             (Some((last, parents)), child) => insert(&mut root, parents, last, child, &path)?,
         }
-        paths.push(path.to_string_lossy().into_owned());
+        if !is_last {
+            paths.push(path.to_string_lossy().into_owned());
+        }
     }
     paths.sort_unstable();
     paths.dedup();
@@ -124,6 +153,27 @@ pub fn resolve(sources: Vec<Source>) -> Result<Sources> {
     Ok(Sources { what, nested })
 }
 
+/// Where `path` stands in the snapshot, below `above`, which is the root of the host there.
+fn place_below(root: &mut Named, above: &Path, path: &Path) -> Result<PathBuf> {
+    let relative = path.strip_prefix("/").unwrap_or(path);
+    if relative.as_os_str().is_empty() {
+        return Err(Error::Refused {
+            message: "`/` as a whole cannot be captured by a job".to_owned(),
+            hint: "Name the directories in it that hold data, such as `/home`, `/etc` and `/srv`.".to_owned(),
+        });
+    }
+    let mut directory = root;
+    for name in above.iter().skip(1) {
+        let child = directory.children.entry(name.to_owned());
+        match child.or_insert_with(|| Child::Directory(Named::default())) {
+            Child::Directory(next) => directory = next,
+            _ => return Err(conflict(above)),
+        }
+    }
+    directory.host = Some("/".into());
+    Ok(above.join(relative))
+}
+
 /// Those that lie in another.
 fn nested(paths: &[PathBuf]) -> Vec<PathBuf> {
     let lies_in = |path: &PathBuf, other: &PathBuf| path != other && path.starts_with(other);
@@ -135,6 +185,11 @@ fn existing(path: &Path) -> Result<PathBuf> {
     let path = absolute(path)?;
     std::fs::symlink_metadata(&path).map_err(Error::local("back up", &path))?;
     Ok(path)
+}
+
+/// As a path is counted in [`PartTotals`](super::PartTotals): absolute, without `.` and `..`.
+pub fn clean_path(path: &Path) -> PathBuf {
+    absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Absolute, without `.` and `..`. Symbolic links on the way stay: the snapshot holds the path as it was named.
@@ -171,7 +226,9 @@ fn insert(root: &mut Named, parents: &[OsString], last: &OsString, child: Child,
         }
     }
     match (directory.children.get(last), &child) {
-        (Some(Child::Stream(_)), _) | (Some(_), Child::Stream(_)) => Err(conflict(path)),
+        (Some(Child::Stream(_) | Child::Last(_)), _) | (Some(_), Child::Stream(_) | Child::Last(_)) => {
+            Err(conflict(path))
+        }
         // A path takes the place of what was named below it.
         _ => {
             directory.children.insert(last.clone(), child);
@@ -204,6 +261,7 @@ mod tests {
             path: text.into(),
             reader: Box::new(std::io::empty()),
             finish: Box::new(|| Ok(())),
+            required: true,
         }
     }
 

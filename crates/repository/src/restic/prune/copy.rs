@@ -147,9 +147,12 @@ impl Copier<'_> {
     }
 
     fn add_plain(&self, worker: &mut Worker<'_>, blob: &PackedBlob) -> Result<()> {
-        let uncompressed_length = worker
-            .sealer
-            .seal(self.packer.repository().key(), blob.kind, &worker.plain, &mut worker.sealed)?;
+        let uncompressed_length = worker.sealer.seal(
+            self.packer.repository().key(),
+            blob.kind,
+            &worker.plain,
+            &mut worker.sealed,
+        )?;
         self.packer.add(
             blob.kind,
             blob.id,

@@ -1,0 +1,239 @@
+//! One execution of a job.
+
+use super::capture::{self, Capture, Written, met_below};
+use super::destination::{Destination, open_all};
+use super::heal::heal;
+use super::report::{DestinationReport, Failure, RunReport, Stored};
+use super::retention::expire;
+use super::{Host, Naming, job_tag};
+use crate::config::model::Job;
+use crate::source::{self, Source, Surroundings};
+use repository::archive::CaptureOptions;
+use repository::restic::backup::{self, BackupOptions, Report};
+use repository::restic::lock::LockOptions;
+use repository::{Filter, Id};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a job is run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunOptions {
+    /// Store and remove nothing.
+    pub dry_run: bool,
+    /// Create repositories that do not exist.
+    pub init: bool,
+}
+
+/// How long one repository may keep the others waiting. What it lacks then is copied to it afterwards.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// Capture the sources of `job` once, store them in all of its repositories, complete those that lack something, and remove what no rule
+/// keeps.
+///
+/// # Errors
+/// What is wrong with the configuration. Everything else is in the report.
+pub fn run(host: &Host<'_>, job: &Job, options: RunOptions) -> anyhow::Result<RunReport> {
+    let sources = source::of(job)?;
+    let naming = Naming::new(host.config, job);
+    let mut report = RunReport::begin(&naming, options.dry_run);
+    let mut destinations = report.phase("open", |_| open_all(host, job, options.init && !options.dry_run));
+    for destination in &mut destinations {
+        report.destinations.push(DestinationReport::of(destination));
+    }
+    let (filter, one_file_system) = capture::filter(job, &sources, &own_directories(host, &sources, &destinations)?)?;
+    let run = Run {
+        host,
+        job,
+        naming: &naming,
+        sources: &sources,
+        filter,
+        one_file_system,
+        options,
+        written: Written::default(),
+    };
+    let captured = report
+        .phase("capture", |report| run.into_repositories(&destinations, report))
+        .and_then(|()| report.phase("archive", |report| run.into_archives(&destinations, report)));
+    if let Some(manifest) = run.written.lock().take() {
+        report.captured(manifest);
+    }
+    if let Err(error) = captured {
+        report.error = Some(Failure::from(error));
+        return Ok(report.finish());
+    }
+    if !options.dry_run {
+        report.phase("copy", |report| heal(host, &naming, &mut destinations, report));
+    }
+    report.phase("retention", |report| {
+        for (destination, told) in destinations.iter().zip(&mut report.destinations) {
+            if told.error.is_none() {
+                told.retention = expire(host, job, &naming, destination, options.dry_run);
+            }
+        }
+    });
+    Ok(report.finish())
+}
+
+/// Repositories on this host and the cache, where they lie in what is captured: what stores itself doubles with every run.
+fn own_directories(
+    host: &Host<'_>,
+    sources: &[Box<dyn Source>],
+    destinations: &[Destination<'_>],
+) -> anyhow::Result<Vec<PathBuf>> {
+    let surroundings = Surroundings {
+        secrets: host.secrets,
+        cancel: host.cancel,
+    };
+    let places: Vec<PathBuf> = Capture::new(sources, &surroundings)?
+        .infos
+        .into_iter()
+        .flat_map(|info| info.places)
+        .collect();
+    let own = destinations
+        .iter()
+        .filter_map(Destination::directory)
+        .chain(host.cache.clone());
+    Ok(own.flat_map(|own| met_below(&places, &own)).collect())
+}
+
+/// What the steps of a run share.
+struct Run<'a> {
+    host: &'a Host<'a>,
+    job: &'a Job,
+    naming: &'a Naming,
+    sources: &'a [Box<dyn Source>],
+    filter: Filter,
+    one_file_system: bool,
+    options: RunOptions,
+    written: Written,
+}
+
+impl Run<'_> {
+    fn capture(&self) -> anyhow::Result<Capture> {
+        let surroundings = Surroundings {
+            secrets: self.host.secrets,
+            cancel: self.host.cancel,
+        };
+        let mut capture = Capture::new(self.sources, &surroundings)?;
+        if self.options.dry_run {
+            capture.only_paths();
+        }
+        Ok(capture)
+    }
+
+    /// Into all repositories of restic's format, from one reading.
+    fn into_repositories(&self, destinations: &[Destination<'_>], report: &mut RunReport) -> anyhow::Result<()> {
+        let (numbers, targets): (Vec<usize>, Vec<backup::Destination<'_>>) = destinations
+            .iter()
+            .enumerate()
+            .filter_map(|(number, destination)| {
+                let (repository, packs) = destination.restic()?;
+                let target = backup::Destination {
+                    repository,
+                    pack: packs.clone(),
+                    give_up: destination.give_up.clone(),
+                };
+                Some((number, target))
+            })
+            .unzip();
+        let capture = self.capture()?;
+        if targets.is_empty() || capture.is_empty() {
+            return Ok(());
+        }
+        let sources = capture.into_restic(self.naming, &self.written);
+        let (cancel, monitor) = (self.host.cancel, self.host.monitor);
+        let outcomes = backup::run_all(&targets, PATIENCE, sources, &self.backup_options(), cancel, monitor)?;
+        for (number, outcome) in numbers.into_iter().zip(outcomes) {
+            let told = &mut report.destinations[number];
+            match outcome {
+                Ok(stored) => told.stored = Some(stored_snapshot(&stored)),
+                Err(error) => {
+                    monitor.problem(&told.name, &error.to_string());
+                    told.fail(error.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn backup_options(&self) -> BackupOptions {
+        let mut tags = self.job.tags.clone();
+        tags.push(job_tag(&self.job.name));
+        BackupOptions {
+            host: Some(self.naming.host.clone()),
+            tags,
+            time: Some(self.naming.start),
+            // The same in every repository, so that what is copied later is known.
+            original: (self.job.to.len() > 1).then(|| Id(rand::random())),
+            filter: self.filter.clone(),
+            excludes: self.job.exclude.patterns.clone(),
+            one_file_system: self.one_file_system,
+            lock: LockOptions {
+                retry: self.host.retry_lock,
+                cancel: self.host.cancel.clone(),
+            },
+            dry_run: self.options.dry_run,
+            ..BackupOptions::default()
+        }
+    }
+
+    /// Into archives. Places of the same kind get copies of the first one's, see [`heal`].
+    fn into_archives(&self, destinations: &[Destination<'_>], report: &mut RunReport) -> anyhow::Result<()> {
+        let mut written: Vec<usize> = Vec::new();
+        let host = self.host;
+        // A directory first: what is copied from there is not downloaded.
+        let mut numbers: Vec<usize> = (0..destinations.len()).collect();
+        numbers.sort_by_key(|number| destinations[*number].directory().is_none());
+        for number in numbers {
+            let Some(place) = destinations[number].archive() else {
+                continue;
+            };
+            let is_like = |other: &usize| destinations[*other].archive().is_some_and(|other| other.is_like(place));
+            if self.options.dry_run || written.iter().any(is_like) {
+                continue;
+            }
+            let options = CaptureOptions {
+                filter: self.filter.clone(),
+                one_file_system: self.one_file_system,
+                ..CaptureOptions::default()
+            };
+            let capture = (self.capture()?, &self.written);
+            let stored = place.write(
+                self.naming,
+                &self.job.timezone,
+                capture,
+                options,
+                host.cancel,
+                host.monitor,
+            );
+            let told = &mut report.destinations[number];
+            match stored {
+                Ok(manifest) => {
+                    report.problems = report.problems.max(manifest.counts.problems);
+                    told.stored = Some(Stored {
+                        id: manifest.name,
+                        added_bytes: None,
+                        stored_bytes: manifest.stored_bytes,
+                    });
+                    written.push(number);
+                }
+                Err(error) => {
+                    host.cancel.check()?;
+                    let error = Failure::from(error);
+                    host.monitor.problem(&told.name, &error.message);
+                    told.fail(error);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn stored_snapshot(report: &Report) -> Stored {
+    let id = report.snapshot.as_ref().map(|(id, _)| id.to_string());
+    Stored {
+        id: id.unwrap_or_default(),
+        added_bytes: Some(report.summary.data_added),
+        stored_bytes: report.summary.data_added_packed,
+    }
+}
