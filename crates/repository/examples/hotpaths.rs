@@ -97,11 +97,11 @@ fn mixed_content() -> Vec<Vec<u8>> {
 
 fn sealed(content: &[Vec<u8>]) -> Result<Vec<(PackedBlob, Vec<u8>)>, Failure> {
     let (key, level) = (Key::from_bytes(&[9; 64]), Level::new(Compression::Auto));
-    let mut sealer = Sealer::new(&key, &level)?;
+    let mut sealer = Sealer::new(&level)?;
     let mut blobs = Vec::new();
     for plain in content {
         let mut sealed = Vec::new();
-        let uncompressed_length = sealer.seal(BlobKind::Data, plain, &mut sealed)?;
+        let uncompressed_length = sealer.seal(&key, BlobKind::Data, plain, &mut sealed)?;
         let length = sealed.len() as u32;
         blobs.push((
             PackedBlob {

@@ -56,6 +56,16 @@ pub enum Error {
         /// How long it may.
         limit: Duration,
     },
+    /// A store said that it stored something, and does not have it.
+    #[error("`{location}` said that it stored the {object} `{name}`, and does not have it as it was")]
+    NotStored {
+        /// Which store.
+        location: String,
+        /// What it is: `pack`, `index`, `snapshot`.
+        object: &'static str,
+        /// Its id.
+        name: String,
+    },
     /// Something stored is not what was written.
     #[error("{object} `{name}` is damaged: {reason}")]
     Damaged {
@@ -175,6 +185,9 @@ impl Error {
             }
             Self::LockLost => {
                 "Run the command again; `mainstay unlock --remove-all` is only for when nobody is at work."
+            }
+            Self::NotStored { .. } => {
+                "The store loses what it is given: look at its health, its free space, and whether something else deletes there."
             }
             Self::TooSlow { .. } => "`mainstay sync` completes it from another repository.",
             Self::Damaged { object: "key", .. } => {

@@ -128,6 +128,11 @@ impl Context {
         Ok(self.draft()?.finish()?)
     }
 
+    /// Whether an option names a repository.
+    pub fn names_repository(&self) -> bool {
+        self.globals.repo.is_some() || self.globals.repository_file.is_some()
+    }
+
     /// Where the repository is.
     pub fn location(&self) -> Result<Location, Misuse> {
         let options = AddressOptions {

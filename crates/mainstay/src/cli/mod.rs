@@ -19,6 +19,7 @@ mod completions;
 mod config;
 mod copy;
 mod diff;
+mod doctor;
 mod dump;
 mod find;
 mod forget;
@@ -95,6 +96,8 @@ pub enum Command {
     Repair(repair::Args),
     /// Write, check and show the configuration file
     Config(config::Args),
+    /// Try out what repositories are needed for, and name the permission that is missing
+    Doctor(doctor::Args),
     /// Try everything out: make a repository, back up, restore, compare
     Quickstart(quickstart::Args),
     /// List, add, change and remove passwords
@@ -153,6 +156,7 @@ pub fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
         Command::Stats(args) => stats::run(args, context),
         Command::Repair(args) => repair::run(args, context),
         Command::Config(args) => config::run(args, context),
+        Command::Doctor(args) => doctor::run(args, context),
         Command::Quickstart(args) => quickstart::run(args, context),
         Command::Key(args) => key::run(args, context),
         Command::Unlock(args) => unlock::run(args, context),

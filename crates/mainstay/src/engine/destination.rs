@@ -25,7 +25,7 @@ pub struct Destination<'a> {
 /// A repository that can be used.
 pub enum Opened<'a> {
     /// In restic's format.
-    Restic(Repository, PackOptions),
+    Restic(Box<Repository>, PackOptions),
     /// One file per run.
     Archive(ArchivePlace<'a>),
 }
@@ -95,7 +95,7 @@ fn open<'a>(
                 }
                 other => other,
             };
-            Ok(Opened::Restic(repository?, packs))
+            Ok(Opened::Restic(Box::new(repository?), packs))
         }
     }
 }

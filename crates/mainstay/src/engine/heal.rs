@@ -6,6 +6,7 @@ use super::report::{DestinationReport, Failure, RunReport, Stored};
 use super::retention::of_job;
 use super::{Host, Naming};
 use crate::config::model::Job;
+use crate::exit::Exit;
 use repository::restic::copy::{self, CopyOptions};
 use repository::restic::lock::{Lock, LockKind, LockOptions};
 use repository::restic::packer::PackOptions;
@@ -165,7 +166,8 @@ impl DestinationReport {
             Ok(_) => None,
             opened => std::mem::replace(opened, Err(anyhow::anyhow!("it could not be opened")))
                 .err()
-                .map(Failure::from),
+                .map(Failure::from)
+                .map(with_way_out),
         };
         Self {
             name: destination.config.name.clone(),
@@ -195,4 +197,12 @@ impl DestinationReport {
     pub fn fail(&mut self, failure: Failure) {
         self.error.get_or_insert(failure);
     }
+}
+
+/// A run can make a repository itself.
+fn with_way_out(mut failure: Failure) -> Failure {
+    if failure.exit == Exit::NoRepository {
+        failure.hint = Some("Check the address, or create the repository: `mainstay run --init`.".to_owned());
+    }
+    failure
 }

@@ -3,8 +3,10 @@
 mod archives;
 mod capture;
 mod destination;
+pub mod doctor;
 mod heal;
 pub mod manifest;
+mod overlap;
 pub mod report;
 mod retention;
 mod run;
@@ -33,6 +35,8 @@ pub struct Host<'a> {
     pub stores: &'a OpenStore<'a>,
     /// Directory of the local cache.
     pub cache: Option<PathBuf>,
+    /// Directory for what is known of this host.
+    pub state: Option<PathBuf>,
     /// How long to wait for locks.
     pub retry_lock: Duration,
     /// Ends everything.

@@ -5,7 +5,7 @@ use super::destination::{Destination, open_all};
 use super::heal::heal;
 use super::report::{DestinationReport, Failure, RunReport, Stored};
 use super::retention::expire;
-use super::{Host, Naming, job_tag};
+use super::{Host, Naming, job_tag, overlap};
 use crate::config::model::Job;
 use crate::source::{self, Source, Surroundings};
 use repository::archive::CaptureOptions;
@@ -16,16 +16,25 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How a job is run.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct RunOptions {
     /// Store and remove nothing.
     pub dry_run: bool,
     /// Create repositories that do not exist.
     pub init: bool,
+    /// How long one repository may keep the others waiting. What it lacks then is copied to it afterwards.
+    pub patience: Duration,
 }
 
-/// How long one repository may keep the others waiting. What it lacks then is copied to it afterwards.
-const PATIENCE: Duration = Duration::from_secs(5 * 60);
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            dry_run: false,
+            init: false,
+            patience: Duration::from_secs(5 * 60),
+        }
+    }
+}
 
 /// Capture the sources of `job` once, store them in all of its repositories, complete those that lack something, and remove what no rule
 /// keeps.
@@ -34,6 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// What is wrong with the configuration. Everything else is in the report.
 pub fn run(host: &Host<'_>, job: &Job, options: RunOptions) -> anyhow::Result<RunReport> {
     let sources = source::of(job)?;
+    let _running = overlap::begin(host.state.as_deref(), job.origin.file(), &job.name, host.monitor)?;
     let naming = Naming::new(host.config, job);
     let mut report = RunReport::begin(&naming, options.dry_run);
     let mut destinations = report.phase("open", |_| open_all(host, job, options.init && !options.dry_run));
@@ -52,8 +62,8 @@ pub fn run(host: &Host<'_>, job: &Job, options: RunOptions) -> anyhow::Result<Ru
         written: Written::default(),
     };
     let captured = report
-        .phase("capture", |report| run.into_repositories(&destinations, report))
-        .and_then(|()| report.phase("archive", |report| run.into_archives(&destinations, report)));
+        .phase("capture", |report| run.fill_repositories(&destinations, report))
+        .and_then(|()| report.phase("archive", |report| run.write_archives(&destinations, report)));
     if let Some(manifest) = run.written.lock().take() {
         report.captured(manifest);
     }
@@ -122,7 +132,7 @@ impl Run<'_> {
     }
 
     /// Into all repositories of restic's format, from one reading.
-    fn into_repositories(&self, destinations: &[Destination<'_>], report: &mut RunReport) -> anyhow::Result<()> {
+    fn fill_repositories(&self, destinations: &[Destination<'_>], report: &mut RunReport) -> anyhow::Result<()> {
         let (numbers, targets): (Vec<usize>, Vec<backup::Destination<'_>>) = destinations
             .iter()
             .enumerate()
@@ -142,7 +152,14 @@ impl Run<'_> {
         }
         let sources = capture.into_restic(self.naming, &self.written);
         let (cancel, monitor) = (self.host.cancel, self.host.monitor);
-        let outcomes = backup::run_all(&targets, PATIENCE, sources, &self.backup_options(), cancel, monitor)?;
+        let outcomes = backup::run_all(
+            &targets,
+            self.options.patience,
+            sources,
+            &self.backup_options(),
+            cancel,
+            monitor,
+        )?;
         for (number, outcome) in numbers.into_iter().zip(outcomes) {
             let told = &mut report.destinations[number];
             match outcome {
@@ -178,7 +195,7 @@ impl Run<'_> {
     }
 
     /// Into archives. Places of the same kind get copies of the first one's, see [`heal`].
-    fn into_archives(&self, destinations: &[Destination<'_>], report: &mut RunReport) -> anyhow::Result<()> {
+    fn write_archives(&self, destinations: &[Destination<'_>], report: &mut RunReport) -> anyhow::Result<()> {
         let mut written: Vec<usize> = Vec::new();
         let host = self.host;
         // A directory first: what is copied from there is not downloaded.

@@ -2,6 +2,7 @@
 //!
 //! * [`cli`]: the command line itself: exit codes, messages, hints, and each command once.
 //! * [`config`]: the configuration file: found, checked, shown, written.
+//! * [`jobs`]: `run` and `sync`: jobs of a configuration, into repositories of both formats.
 //! * [`oracle`]: restic reads, checks, prunes and restores what we write, and we what it writes.
 //! * [`crash`]: the program dies, or its store fails, at every call; disks are full; stores lie.
 //! * [`damage`]: each kind of object damaged in each way: detected, named, and the rest restored.
@@ -10,6 +11,7 @@
 //! * [`live`]: files that change while they are read.
 //! * [`safety`]: what is not to happen: losing a source, the repository, the system, or a snapshot that looks complete.
 //! * [`several`]: one reading for several repositories, of which some fail; requests to stop.
+//! * [`ten`]: ten repositories, of which three fail, hang and lie.
 //! * [`s3`]: the program against an S3 server that fails.
 //! * [`engine`]: the engine in the process, on stores that tests control.
 //! * [`peer`]: restic, copies of trees, and keys that open quickly.
@@ -22,6 +24,7 @@ mod config;
 mod crash;
 mod damage;
 mod engine;
+mod jobs;
 mod live;
 mod oracle;
 mod peer;
@@ -30,4 +33,5 @@ mod s3;
 mod safety;
 mod scene;
 mod several;
+mod ten;
 mod trees;

@@ -234,4 +234,14 @@ mod tests {
             assert!(error.hint().is_some());
         }
     }
+
+    #[test]
+    fn a_literal_matches_only_its_path() {
+        let filter = Filter::builder()
+            .exclude(literal_pattern(Path::new("/a[1]*")))
+            .build()
+            .unwrap();
+        assert!(filter.excludes(Path::new("/a[1]*"), true));
+        assert!(!filter.excludes(Path::new("/a1x"), true));
+    }
 }

@@ -83,9 +83,9 @@ pub fn copy(
             original: snapshot.original.or(Some(*id)),
             ..snapshot.clone()
         };
-        report
-            .copied
-            .push((*id, destination.write_json(ObjectKind::Snapshot, &copied)?));
+        let new = destination.write_json(ObjectKind::Snapshot, &copied)?;
+        destination.confirm(ObjectKind::Snapshot, &new, None)?;
+        report.copied.push((*id, new));
     }
     Ok(report)
 }

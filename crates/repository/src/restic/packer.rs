@@ -8,7 +8,7 @@ use super::index::file::{IndexFile, IndexedPack};
 use super::lock::Lock;
 use super::object::ObjectKind;
 use super::pack::{self, BlobKind, PackedBlob};
-use super::parallel::cores;
+use super::parallel::{self, cores};
 use super::repository::Repository;
 use crate::{Cancel, Counters, Error, Id, Monitor, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError};
@@ -55,6 +55,8 @@ struct FullPack {
 
 struct NewIndex {
     packs: Vec<IndexedPack>,
+    /// Their sizes, bytes.
+    sizes: Vec<u64>,
     blobs: usize,
     bytes: u64,
     since: Instant,
@@ -64,6 +66,7 @@ impl NewIndex {
     fn new() -> Self {
         Self {
             packs: Vec::new(),
+            sizes: Vec::new(),
             blobs: 0,
             bytes: 0,
             since: Instant::now(),
@@ -73,6 +76,7 @@ impl NewIndex {
     fn add(&mut self, id: Id, blobs: Vec<PackedBlob>, bytes: u64) {
         self.blobs += blobs.len();
         self.bytes += bytes;
+        self.sizes.push(bytes);
         self.packs.push(IndexedPack {
             id,
             blobs: blobs.into_iter().map(Into::into).collect(),
@@ -479,11 +483,22 @@ fn write_index(repository: &Repository, lock: &Lock, index: NewIndex) -> Result<
         return Ok(());
     }
     lock.check()?;
+    confirm(repository, &index)?;
     let file = IndexFile {
         packs: index.packs,
         ..IndexFile::default()
     };
-    repository.write_unpacked(ObjectKind::Index, &file.to_json()).map(drop)
+    let id = repository.write_unpacked(ObjectKind::Index, &file.to_json())?;
+    repository.confirm(ObjectKind::Index, &id, None)
+}
+
+/// The packs are there, whole: whatever said that it stored them may have been wrong.
+fn confirm(repository: &Repository, index: &NewIndex) -> Result<()> {
+    let packs: Vec<(&IndexedPack, u64)> = index.packs.iter().zip(index.sizes.iter().copied()).collect();
+    let confirmed = parallel::map(&packs, repository.store().concurrency(), |(pack, size)| {
+        repository.confirm(ObjectKind::Pack, &pack.id, Some(*size))
+    });
+    confirmed.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -183,6 +183,21 @@ impl Repository {
         serde_json::from_slice(&json).map_err(|error| Error::damaged(kind.name(), id, error))
     }
 
+    /// That an object which was just stored is there, with this size in bytes if it is known.
+    pub fn confirm(&self, kind: ObjectKind, id: &Id, size: Option<u64>) -> Result<()> {
+        let is_there = match self.store.stat(&kind.object_name(id)) {
+            Ok(stored) => size.is_none_or(|size| size == stored),
+            Err(error) if error.kind == ErrorKind::NotFound => false,
+            Err(error) => return Err(error.into()),
+        };
+        let lost = || Error::NotStored {
+            location: self.store.location(),
+            object: kind.name(),
+            name: id.to_string(),
+        };
+        if is_there { Ok(()) } else { Err(lost()) }
+    }
+
     /// Store an object that is not a pack; returns its id.
     pub fn write_unpacked(&self, kind: ObjectKind, json: &[u8]) -> Result<Id> {
         let sealed = if self.compresses() {

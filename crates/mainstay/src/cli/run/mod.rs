@@ -3,13 +3,15 @@
 mod text;
 
 use super::Context;
-use crate::config::Misuse;
 use crate::config::model::{Config, Job};
+use crate::config::units;
+use crate::config::{Misuse, directories};
 use crate::engine::report::RunReport;
 use crate::engine::{self, Host, RunOptions};
 use crate::exit::Exit;
 use repository::Cancel;
 use serde_json::json;
+use std::time::Duration;
 
 const EXAMPLES: &str = "Examples:
   mainstay run                 (the only job that is configured)
@@ -39,6 +41,9 @@ pub struct Args {
     /// Create repositories that do not exist
     #[arg(long, conflicts_with = "dry_run")]
     init: bool,
+    /// How long one repository may keep the others waiting; it is completed afterwards
+    #[arg(long, value_name = "DURATION", value_parser = units::duration, default_value = "5m")]
+    patience: Duration,
 }
 
 /// Options of `sync`.
@@ -89,6 +94,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let options = RunOptions {
         dry_run: args.dry_run,
         init: args.init,
+        patience: args.patience,
     };
     each(&args.jobs, context, "run", |host, job| engine::run(host, job, options))
 }
@@ -118,6 +124,7 @@ fn each(
             secrets: context.environment(),
             stores: &stores,
             cache: context.cache_directory(),
+            state: directories::state(context.environment()),
             retry_lock: context.globals().retry_lock.unwrap_or_default(),
             cancel: context.cancel(),
             monitor: &progress,

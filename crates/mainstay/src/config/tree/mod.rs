@@ -47,6 +47,15 @@ impl Origin {
         }
     }
 
+    /// The file; the name of the variable if there is none.
+    pub fn file(&self) -> &Path {
+        match self {
+            Self::File { file, .. } => file,
+            Self::Variable(name) => Path::new(name),
+            Self::Default => Path::new(""),
+        }
+    }
+
     /// A path that is written here.
     pub fn resolve(&self, path: &str) -> PathBuf {
         let path = self

@@ -96,6 +96,7 @@ impl<'d> Prepared<'d> {
         self.lock.check()?;
         let repository = self.destination.repository;
         let id = repository.write_json(ObjectKind::Snapshot, &snapshot)?;
+        repository.confirm(ObjectKind::Snapshot, &id, None)?;
         scan_cache::save(repository, id, paths, &captured.directories);
         report.snapshot = Some((id, snapshot));
         Ok(report)

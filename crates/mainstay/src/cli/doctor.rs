@@ -1,0 +1,119 @@
+//! `mainstay doctor`.
+
+use super::output::table;
+use super::{Context, location_path};
+use crate::config::Misuse;
+use crate::engine::doctor::{Diagnosis, Probe, examine, free_space};
+use crate::exit::Exit;
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+use storage::Store;
+
+const EXAMPLES: &str = "Examples:
+  mainstay doctor                 (every repository that is configured)
+  mainstay doctor offsite
+  mainstay --repo s3:https://s3.example.org/bucket doctor
+
+Two objects of noise are written below `data/`, read and deleted again. Nothing else is touched.";
+
+/// Options of `doctor`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Names of repositories in the configuration
+    #[arg(value_name = "REPOSITORY")]
+    names: Vec<String>,
+}
+
+/// A store to try out.
+struct Patient {
+    name: String,
+    store: Arc<dyn Store>,
+    append_only: bool,
+    directory: Option<PathBuf>,
+}
+
+/// Try out what repositories are needed for.
+pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
+    let mut exit = Exit::Done;
+    for patient in patients(&args, context)? {
+        let mut progress = context.monitor();
+        let mut diagnosis = examine(&*patient.store, patient.append_only, context.cancel());
+        progress.finish();
+        context.cancel().check()?;
+        diagnosis
+            .notes
+            .extend(patient.directory.as_deref().and_then(free_space));
+        let mut value = json!(diagnosis);
+        value["message_type"] = json!("doctor");
+        value["name"] = json!(patient.name);
+        value["healthy"] = json!(diagnosis.is_healthy());
+        context.output().done(&value, text(&patient.name, &diagnosis))?;
+        if !diagnosis.is_healthy() {
+            exit = Exit::Unhealthy;
+        }
+    }
+    Ok(exit)
+}
+
+/// Those that are named, or all that are configured, or the one of `--repo`.
+fn patients(args: &Args, context: &Context) -> anyhow::Result<Vec<Patient>> {
+    if args.names.is_empty() && context.names_repository() {
+        let location = context.location()?;
+        return Ok(vec![Patient {
+            name: location.to_string(),
+            store: context.store(&location)?,
+            append_only: false,
+            directory: location_path(&location),
+        }]);
+    }
+    let config = context.configuration()?.config;
+    let find = |name: &String| {
+        let known: Vec<&str> = config.repositories.iter().map(|one| one.name.as_str()).collect();
+        let hint = format!("The repositories are {}.", known.join(", "));
+        config
+            .repository(name)
+            .ok_or_else(|| Misuse::new(format!("there is no repository `{name}` in the configuration"), hint))
+    };
+    let chosen = if args.names.is_empty() {
+        config.repositories.iter().collect()
+    } else {
+        args.names.iter().map(find).collect::<Result<Vec<_>, _>>()?
+    };
+    let open = |repository: &&crate::config::model::Repository| {
+        Ok(Patient {
+            name: repository.name.clone(),
+            store: context.store_of(repository, None)?,
+            append_only: repository.append_only,
+            directory: location_path(repository.place.location()?),
+        })
+    };
+    chosen.iter().map(open).collect()
+}
+
+fn text(name: &str, diagnosis: &Diagnosis) -> String {
+    let mut lines = vec![format!("{name} ({})", diagnosis.location)];
+    let mut table = table(&["", "", ">"]);
+    for probe in &diagnosis.probes {
+        let verdict = match (&probe.error, probe.is_optional) {
+            (None, _) => "works",
+            (Some(_), true) => "fails (not needed: append-only)",
+            (Some(_), false) => "FAILS",
+        };
+        table.add_row(vec![
+            format!("  {}", probe.name),
+            verdict.to_owned(),
+            format!("{:.2} s", probe.seconds),
+        ]);
+    }
+    lines.extend(super::output::trimmed(&table).lines().skip(1).map(str::to_owned));
+    let failed = |probe: &&Probe| probe.error.is_some() && !probe.is_optional;
+    for probe in diagnosis.probes.iter().filter(failed) {
+        let error = probe.error.as_deref().unwrap_or_default();
+        lines.push(format!("cannot {}: {error}\n  this costs {}", probe.name, probe.costs));
+        lines.extend(probe.hint.iter().map(|hint| format!("  hint: {hint}")));
+    }
+    lines.extend(diagnosis.notes.iter().map(|note| format!("note: {note}")));
+    lines.join("\n")
+}
