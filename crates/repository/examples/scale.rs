@@ -82,10 +82,10 @@ fn parse(hex: &str) -> Id {
 
 /// A directory of directories of files that use every blob once.
 fn write_trees(packer: &Packer<'_>, packs: &[FakePack]) -> Result<Id> {
-    let mut sealer = Sealer::new(packer.repository().key(), packer.level())?;
+    let mut sealer = Sealer::new(packer.level())?;
     let mut save = |tree: &Tree| {
         let (json, mut sealed) = (tree.to_json(), Vec::new());
-        let compressed = sealer.seal(BlobKind::Tree, &json, &mut sealed)?;
+        let compressed = sealer.seal(packer.repository().key(), BlobKind::Tree, &json, &mut sealed)?;
         let id = Id::hash(&json);
         packer
             .add(BlobKind::Tree, id, &sealed, json.len(), compressed)
