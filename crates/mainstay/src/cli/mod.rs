@@ -29,6 +29,7 @@ mod list;
 mod ls;
 mod man;
 mod prune;
+mod purge;
 mod quickstart;
 mod repair;
 mod restore;
@@ -86,6 +87,8 @@ pub enum Command {
     Forget(Box<forget::Args>),
     /// Give back the space of what no snapshot uses
     Prune(prune::Args),
+    /// Remove a path from all snapshots, for good, with a report
+    Purge(purge::Args),
     /// Copy snapshots from another repository
     Copy(copy::Args),
     /// Change the tags of snapshots
@@ -151,6 +154,7 @@ pub fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
         Command::Check(args) => check::run(args, context),
         Command::Forget(args) => forget::run(*args, context),
         Command::Prune(args) => prune::run(args, context),
+        Command::Purge(args) => purge::run(args, context),
         Command::Copy(args) => copy::run(args, context),
         Command::Tag(args) => tag::run(args, context),
         Command::Stats(args) => stats::run(args, context),

@@ -6,6 +6,7 @@
 //! * [`oracle`]: restic reads, checks, prunes and restores what we write, and we what it writes.
 //! * [`crash`]: the program dies, or its store fails, at every call; disks are full; stores lie.
 //! * [`damage`]: each kind of object damaged in each way: detected, named, and the rest restored.
+//! * [`purge`]: content that has to go is gone, and nothing else.
 //! * [`random`]: random sequences of operations against plain copies of the tree.
 //! * [`trees`]: every kind of entry, long names and paths, huge folders and files, what cannot be read.
 //! * [`live`]: files that change while they are read.
@@ -28,6 +29,7 @@ mod jobs;
 mod live;
 mod oracle;
 mod peer;
+mod purge;
 mod random;
 mod s3;
 mod safety;

@@ -27,6 +27,7 @@ pub mod packer;
 pub mod parallel;
 pub mod polynomial;
 pub mod prune;
+pub mod purge;
 pub mod repair;
 pub mod repository;
 pub mod restore;

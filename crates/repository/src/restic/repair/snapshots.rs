@@ -165,7 +165,8 @@ fn repaired(mut snapshot: Snapshot, repair: &Repair, tree: Id) -> Snapshot {
     snapshot
 }
 
-fn store_trees(
+/// Store directories; the packer indexes them.
+pub fn store_trees(
     repository: &Repository,
     trees: &HashMap<Id, Vec<u8>>,
     lock: &Lock,

@@ -1,0 +1,222 @@
+//! `mainstay purge`.
+
+use super::Context;
+use super::output::{bytes, count};
+use super::patterns::built;
+use super::selection::FilterArgs;
+use crate::clock;
+use crate::config::Misuse;
+use crate::engine::job_tag;
+use crate::exit::Exit;
+use repository::restic::lock::LockKind;
+use repository::restic::purge::{self, PurgeOptions, PurgePlan, PurgeReport};
+use repository::{Filter, FilterBuilder};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+const EXAMPLES: &str = "Examples:
+  mainstay purge --path /home/ann --dry-run
+  mainstay purge --path /home/ann --path '*/uploads/ann-*' --report ann.txt
+  mainstay purge --path '/files/srv/**/private.key' --job web --yes
+
+Without --yes you are asked to type the number of snapshots that change. The report is for the person who asked for the
+removal. Other repositories, and copies of this one, are not touched.";
+
+/// Options of `purge`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// What goes, with everything below, as a pattern like those of --exclude; may be repeated
+    #[arg(long = "path", value_name = "PATTERN", required = true)]
+    patterns: Vec<String>,
+    /// Only from snapshots of this job; may be repeated
+    #[arg(long = "job", value_name = "NAME")]
+    jobs: Vec<String>,
+    /// Only from snapshots of this host; may be repeated
+    #[arg(short = 'H', long = "host", value_name = "HOST")]
+    hosts: Vec<String>,
+    /// Only from snapshots with all of these tags, separated by commas; may be repeated
+    #[arg(long = "tag", value_name = "TAG[,TAG…]")]
+    tags: Vec<String>,
+    /// Only show what would go
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Write what was done to a new file
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    report: Option<PathBuf>,
+}
+
+/// Remove content from every snapshot.
+pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
+    let options = args.options()?;
+    let repository = context.open()?;
+    let mut progress = context.progress();
+    let kind = if args.dry_run {
+        LockKind::Shared
+    } else {
+        LockKind::Exclusive
+    };
+    let lock = context.lock(&repository, kind, &progress)?;
+    let plan = purge::plan(&repository, &options, context.cancel(), &progress)?;
+    purge::check_found(&plan, &args.patterns)?;
+    let output = context.output();
+    if args.dry_run {
+        progress.finish();
+        let mut value = json!(plan);
+        value["message_type"] = json!("purge_plan");
+        output.done(&value, plan_text(&plan))?;
+        return Ok(Exit::Done);
+    }
+    if !args.yes {
+        progress.finish();
+        confirm(&plan, context)?;
+        progress = context.progress();
+    }
+    // Before anything is removed: a report that cannot be written afterwards is lost.
+    let file = args.report.as_deref().map(create).transpose()?;
+    let report = purge::execute(&repository, &options, &plan, &lock, context.cancel(), &progress)?;
+    progress.finish();
+    let text = report_text(&args.patterns, &repository.store().location(), &plan, &report);
+    if let Some(mut file) = file {
+        writeln!(file, "{text}")
+            .and_then(|()| file.sync_all())
+            .map_err(|error| {
+                let place = args.report.as_deref().unwrap_or(Path::new("")).display().to_string();
+                Misuse::new(format!("cannot write the report to `{place}`"), "It is shown below.").because(error)
+            })?;
+    }
+    let mut value = json!(report);
+    value["message_type"] = json!("summary");
+    value["plan"] = json!(plan);
+    value["proven"] = json!(report.is_proven());
+    output.done(&value, text)?;
+    Ok(if report.is_proven() {
+        Exit::Done
+    } else {
+        Exit::Incomplete
+    })
+}
+
+impl Args {
+    fn options(&self) -> Result<PurgeOptions, Misuse> {
+        if self
+            .patterns
+            .iter()
+            .any(|pattern| matches!(pattern.trim(), "" | "/" | "*" | "**" | "/*" | "/**"))
+        {
+            let hint = "Name what is to go; `mainstay forget` removes whole snapshots.";
+            return Err(Misuse::new("a pattern that fits everything is no path to purge", hint));
+        }
+        let content = self.patterns.iter().fold(Filter::builder(), FilterBuilder::include);
+        let mut snapshots = FilterArgs::default().filter();
+        snapshots.hosts.clone_from(&self.hosts);
+        let lists = self.tags.iter().map(|list| super::selection::tag_list(list));
+        snapshots.tags = lists.chain(self.jobs.iter().map(|job| vec![job_tag(job)])).collect();
+        Ok(PurgeOptions {
+            snapshots,
+            content: built(content.build())?,
+        })
+    }
+}
+
+/// A new file that only its owner reads.
+fn create(path: &Path) -> Result<std::fs::File, Misuse> {
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    opened.map_err(|error| {
+        let message = format!("cannot create the report `{}`", path.display());
+        Misuse::new(
+            message,
+            "Choose a file that does not exist yet, in a directory that can be written to.",
+        )
+        .because(error)
+    })
+}
+
+/// The number cannot be typed without having looked.
+fn confirm(plan: &PurgePlan, context: &Context) -> anyhow::Result<()> {
+    if !io::stdin().is_terminal() {
+        let hint = "Look at `--dry-run` first, then repeat the command with `--yes`.";
+        return Err(Misuse::new("nobody is there to confirm the purge", hint).into());
+    }
+    let number = plan.snapshots.len().to_string();
+    let mut err = io::stderr().lock();
+    writeln!(
+        err,
+        "{}\nThis cannot be undone. Type {number} to go on:",
+        plan_text(plan)
+    )?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    context.cancel().check()?;
+    if answer.trim() == number {
+        return Ok(());
+    }
+    Err(repository::Error::Refused {
+        message: "nothing was removed: the purge was not confirmed".to_owned(),
+        hint: "Repeat the command, and type the number of snapshots that change.".to_owned(),
+    }
+    .into())
+}
+
+fn plan_text(plan: &PurgePlan) -> String {
+    let mut text = String::new();
+    for path in &plan.paths {
+        let _ = writeln!(text, "{:>12}  {}", bytes(path.bytes), path.path);
+    }
+    for snapshot in &plan.snapshots {
+        let fate = if snapshot.tree.is_some() {
+            "is replaced"
+        } else {
+            "goes as a whole"
+        };
+        let (id, time) = (snapshot.id.short(), clock::local(snapshot.time));
+        let _ = writeln!(text, "snapshot {id} of {time} on {} {fate}", snapshot.hostname);
+    }
+    let _ = write!(
+        text,
+        "{} in {} of {} match",
+        count(plan.paths.len() as u64, "path"),
+        plan.snapshots.len(),
+        count(plan.looked_at as u64, "snapshot"),
+    );
+    text
+}
+
+fn report_text(patterns: &[String], location: &str, plan: &PurgePlan, report: &PurgeReport) -> String {
+    let mut text = format!(
+        "Removal of content from backups\nTime:        {}\nRepository:  {location}\nPatterns:    {}\n\n{}\n\n",
+        clock::local(clock::now()),
+        patterns.join(", "),
+        plan_text(plan),
+    );
+    for (old, new) in &report.replaced {
+        let new = new.map_or("removed".to_owned(), |new| format!("replaced by {}", new.short()));
+        let _ = writeln!(text, "snapshot {} was {new}", old.short());
+    }
+    let _ = write!(
+        text,
+        "\n{} of content and directories are gone from the repository, {} given back.\n",
+        count(report.blobs_gone as u64, "piece"),
+        bytes(report.freed_bytes),
+    );
+    if report.blobs_shared > 0 {
+        let _ = writeln!(
+            text,
+            "{} are also the content of other files, which do not match; they stay as that.",
+            count(report.blobs_shared as u64, "piece"),
+        );
+    }
+    text.push_str(if report.is_proven() {
+        "Every pack that is left was compared with the index: none holds anything else."
+    } else {
+        "NOT PROVEN: some packs hold something that no index lists; run `mainstay repair index`, then purge again."
+    });
+    text
+}

@@ -1,0 +1,117 @@
+//! `purge`: what is asked for is gone from every snapshot and from the store, and nothing else.
+
+use crate::scene::Scene;
+use serde_json::Value;
+use std::fs;
+
+/// Three snapshots of two hosts, with the data of two persons.
+fn scene() -> Scene {
+    let scene = Scene::empty();
+    for person in ["ann", "bob"] {
+        fs::create_dir_all(scene.path(&format!("home/{person}/photos"))).unwrap();
+        fs::write(
+            scene.path(&format!("home/{person}/photos/1.jpg")),
+            noise(person.len() as u64 + person.as_bytes()[0] as u64),
+        )
+        .unwrap();
+        fs::write(scene.path(&format!("home/{person}/common")), noise(7)).unwrap();
+    }
+    scene.ok(&["init"]);
+    for host in ["one", "one", "two"] {
+        fs::write(scene.path("home/ann/diary"), noise(fastrand::u64(..))).unwrap();
+        scene.ok(&["backup", "home", "--host", host]);
+    }
+    scene
+}
+
+fn noise(seed: u64) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    (0..300_000).map(|_| random.u8(..)).collect()
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text.lines().last().unwrap()).unwrap()
+}
+
+fn listed(scene: &Scene) -> String {
+    let snapshots: Value = serde_json::from_str(&scene.ok(&["snapshots", "--json"])).unwrap();
+    let ids = snapshots
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["id"].as_str().unwrap().to_owned());
+    ids.map(|id| scene.ok(&["ls", &id])).collect()
+}
+
+#[test]
+fn what_is_purged_is_gone_and_the_rest_is_there() {
+    let scene = scene();
+    let data = |scene: &Scene| {
+        scene
+            .objects("data")
+            .iter()
+            .map(|path| fs::metadata(path).unwrap().len())
+            .sum::<u64>()
+    };
+    let (before, ann) = (data(&scene), scene.path("home/ann").display().to_string());
+    let plan = json(&scene.ok(&["purge", "--path", &ann, "--dry-run", "--json"]));
+    assert_eq!(plan["snapshots"].as_array().unwrap().len(), 3, "{plan}");
+    assert_eq!(data(&scene), before);
+    let asked = scene.run(&["purge", "--path", &ann]);
+    assert_eq!(asked.code, 2, "{asked}");
+    assert!(asked.stderr.contains("nobody is there to confirm"), "{asked}");
+    let report = json(&scene.ok(&["purge", "--path", &ann, "--yes", "--json", "--report", "report.txt"]));
+    assert_eq!(
+        (&report["proven"], &report["blobs_shared"]),
+        (&true.into(), &1.into()),
+        "{report}"
+    );
+    let listed = listed(&scene);
+    assert!(
+        !listed.contains("ann") && listed.matches("bob/photos/1.jpg").count() == 3,
+        "{listed}"
+    );
+    assert!(data(&scene) + 1_200_000 < before, "{before} {}", data(&scene));
+    scene.ok(&["check", "--read-data"]);
+    let written = fs::read_to_string(scene.path("report.txt")).unwrap();
+    assert!(
+        written.contains("home/ann") && written.contains("none holds anything else"),
+        "{written}"
+    );
+    let again = scene.run(&["purge", "--path", &ann, "--yes"]);
+    assert_eq!(again.code, 1, "{again}");
+    // What restic makes of it.
+    let restored = scene.path("restored");
+    scene.ok(&["restore", "latest", "--target", restored.to_str().unwrap()]);
+    assert_eq!(
+        fs::read(restored.join(scene.path("home/bob/common").strip_prefix("/").unwrap())).unwrap(),
+        noise(7)
+    );
+}
+
+#[test]
+fn only_the_snapshots_that_are_meant_are_changed() {
+    let scene = scene();
+    let report = json(&scene.ok(&["purge", "--path", "diary", "--host", "two", "--yes", "--json"]));
+    assert_eq!(report["replaced"].as_array().unwrap().len(), 1, "{report}");
+    assert_eq!(listed(&scene).matches("ann/diary").count(), 2);
+    scene.ok(&["check", "--read-data"]);
+}
+
+#[test]
+fn a_snapshot_of_which_nothing_is_left_goes_as_a_whole() {
+    let scene = scene();
+    scene.ok(&[
+        "purge",
+        "--path",
+        &scene.path("home").display().to_string(),
+        "--host",
+        "two",
+        "--yes",
+    ]);
+    let snapshots: Value = serde_json::from_str(&scene.ok(&["snapshots", "--json"])).unwrap();
+    assert_eq!(snapshots.as_array().unwrap().len(), 2);
+    for pattern in ["*", "/", ""] {
+        assert_eq!(scene.run(&["purge", "--path", pattern, "--yes"]).code, 2, "{pattern}");
+    }
+}
