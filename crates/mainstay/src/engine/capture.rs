@@ -165,7 +165,11 @@ pub fn filter(job: &model::Job, sources: &[Box<dyn Source>], own: &[PathBuf]) ->
         filter = scope.exclude.into_iter().fold(filter, FilterBuilder::exclude);
         if has_includes {
             let include = if scope.include.is_empty() {
-                scope.places
+                scope
+                    .paths
+                    .iter()
+                    .map(|path| repository::literal_pattern(path))
+                    .collect()
             } else {
                 scope.include
             };

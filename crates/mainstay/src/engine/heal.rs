@@ -7,12 +7,14 @@ use super::retention::of_job;
 use super::{Host, Naming};
 use crate::config::model::Job;
 use crate::exit::Exit;
+use repository::archive::Manifest;
 use repository::restic::copy::{self, CopyOptions};
 use repository::restic::lock::{Lock, LockKind, LockOptions};
 use repository::restic::packer::PackOptions;
 use repository::restic::repository::Repository;
 use repository::restic::snapshot::Snapshot;
 use repository::{Id, Result};
+use std::collections::HashSet;
 
 /// Copy what is missing in some repositories of a job from those that have it. Nothing is captured, nothing is removed.
 ///
@@ -25,12 +27,30 @@ pub fn sync(host: &Host<'_>, job: &Job) -> RunReport {
     for destination in &mut destinations {
         report.destinations.push(DestinationReport::of(destination));
     }
-    report.phase("copy", |report| heal(host, &naming, &mut destinations, report));
+    report.phase("copy", |report| {
+        heal(host, &naming, Wanted::Everything, &mut destinations, report);
+    });
     report.finish()
 }
 
+/// What is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Whatever is missing.
+    Everything,
+    /// What is newer than the newest restore point that both had before this run: what was missed. What somebody has removed by hand stays
+    /// removed.
+    SinceCommon,
+}
+
 /// The same within a run. A repository that is complete afterwards has no error any more.
-pub fn heal<'a>(host: &Host<'a>, naming: &Naming, destinations: &mut [Destination<'a>], report: &mut RunReport) {
+pub fn heal<'a>(
+    host: &Host<'a>,
+    naming: &Naming,
+    wanted: Wanted,
+    destinations: &mut [Destination<'a>],
+    report: &mut RunReport,
+) {
     for (destination, told) in destinations.iter_mut().zip(&report.destinations) {
         // One that dropped out for being slow is served now, when nobody waits for it.
         if told.error.is_some() && destination.give_up.is_cancelled() {
@@ -38,7 +58,15 @@ pub fn heal<'a>(host: &Host<'a>, naming: &Naming, destinations: &mut [Destinatio
         }
     }
     let restic: Vec<usize> = numbers(destinations, |one| one.restic().is_some());
-    heal_all(host, naming, destinations, report, &restic, snapshots, copy_snapshots);
+    heal_all(
+        host,
+        (naming, wanted),
+        destinations,
+        report,
+        &restic,
+        snapshots,
+        copy_snapshots,
+    );
     let mut archives = numbers(destinations, |one| one.archive().is_some());
     while let Some(first) = archives.first().copied() {
         let is_like = |at: &usize| match (destinations[first].archive(), destinations[*at].archive()) {
@@ -47,7 +75,15 @@ pub fn heal<'a>(host: &Host<'a>, naming: &Naming, destinations: &mut [Destinatio
         };
         let (alike, others) = archives.iter().partition(|at| is_like(at));
         archives = others;
-        heal_all(host, naming, destinations, report, &alike, archives_of, copy_archives);
+        heal_all(
+            host,
+            (naming, wanted),
+            destinations,
+            report,
+            &alike,
+            archives_of,
+            copy_archives,
+        );
     }
 }
 
@@ -63,12 +99,12 @@ type Survey = (usize, Option<(jiff::Timestamp, String)>);
 /// Bring those of `these` that have less up to the one that has the newest and most.
 fn heal_all(
     host: &Host<'_>,
-    naming: &Naming,
+    (naming, wanted): (&Naming, Wanted),
     destinations: &[Destination<'_>],
     report: &mut RunReport,
     these: &[usize],
     survey: fn(&Host<'_>, &Naming, &Destination<'_>) -> Result<Survey>,
-    copy: fn(&Host<'_>, &Naming, &Destination<'_>, &Destination<'_>) -> Result<usize>,
+    copy: fn(&Host<'_>, &Naming, Wanted, &Destination<'_>, &Destination<'_>) -> Result<usize>,
 ) {
     if these.len() < 2 {
         return;
@@ -88,7 +124,7 @@ fn heal_all(
         return;
     };
     for (at, _) in surveyed.iter().filter(|(at, _)| at != best) {
-        match copy(host, naming, &destinations[*best], &destinations[*at]) {
+        match copy(host, naming, wanted, &destinations[*best], &destinations[*at]) {
             Ok(copied) => report.destinations[*at].heal(copied, newest_name),
             Err(error) => report.destinations[*at].fail(error.into()),
         }
@@ -114,11 +150,29 @@ fn of(repository: &Repository, naming: &Naming) -> Result<Vec<(Id, Snapshot)>> {
     Ok(readable.filter(|(_, snapshot)| filter.matches(snapshot)).collect())
 }
 
-fn copy_snapshots(host: &Host<'_>, naming: &Naming, from: &Destination<'_>, to: &Destination<'_>) -> Result<usize> {
+fn copy_snapshots(
+    host: &Host<'_>,
+    naming: &Naming,
+    what: Wanted,
+    from: &Destination<'_>,
+    to: &Destination<'_>,
+) -> Result<usize> {
     let (Some((from, _)), Some((to, packs))) = (from.restic(), to.restic()) else {
         return Ok(0);
     };
     let mut wanted = of(from, naming)?;
+    let origin = |(id, snapshot): &(Id, Snapshot)| snapshot.original.unwrap_or(*id);
+    // Also one that was purged is there: it must not come back.
+    let here: HashSet<Id> = of(to, naming)?.iter().map(origin).collect();
+    let time = |(_, snapshot): &(Id, Snapshot)| snapshot.time.timestamp();
+    let common = wanted
+        .iter()
+        .filter(|one| here.contains(&origin(one)) && time(one) < naming.start);
+    let since = common.map(time).max().filter(|_| what == Wanted::SinceCommon);
+    wanted.retain(|one| !here.contains(&origin(one)) && Some(time(one)) > since);
+    if wanted.is_empty() {
+        return Ok(0);
+    }
     wanted.sort_by_key(|(_, snapshot)| std::cmp::Reverse(snapshot.time.timestamp()));
     let options = LockOptions {
         retry: host.retry_lock,
@@ -142,14 +196,28 @@ fn archives_of(host: &Host<'_>, naming: &Naming, destination: &Destination<'_>) 
     Ok((found.len(), newest))
 }
 
-fn copy_archives(host: &Host<'_>, naming: &Naming, from: &Destination<'_>, to: &Destination<'_>) -> Result<usize> {
+fn copy_archives(
+    host: &Host<'_>,
+    naming: &Naming,
+    what: Wanted,
+    from: &Destination<'_>,
+    to: &Destination<'_>,
+) -> Result<usize> {
     let (Some(from), Some(to)) = (from.archive(), to.archive()) else {
         return Ok(0);
     };
     let list = |place: &ArchivePlace<'_>| place.list(&naming.host, &naming.job, host.cancel, host.monitor);
     let (here, mut wanted) = (list(to)?, list(from)?);
     let newest_here = here.last().map(|manifest| manifest.start);
-    wanted.retain(|manifest| !here.iter().any(|there| there.name == manifest.name));
+    let is_here = |manifest: &Manifest| here.iter().any(|there| there.name == manifest.name);
+    let common = wanted
+        .iter()
+        .filter(|manifest| is_here(manifest) && manifest.start < naming.start);
+    let since = common
+        .map(|manifest| manifest.start)
+        .max()
+        .filter(|_| what == Wanted::SinceCommon);
+    wanted.retain(|manifest| !is_here(manifest) && Some(manifest.start) > since);
     // The newest first; only that one may be named as the latest.
     for (number, manifest) in wanted.iter().rev().enumerate() {
         let is_newest = number == 0 && newest_here < Some(manifest.start);

@@ -2,7 +2,7 @@
 
 use super::capture::{self, Capture, Written, met_below};
 use super::destination::{Destination, open_all};
-use super::heal::heal;
+use super::heal::{Wanted, heal};
 use super::report::{DestinationReport, Failure, RunReport, Stored};
 use super::retention::expire;
 use super::{Host, Naming, job_tag, overlap};
@@ -50,7 +50,7 @@ pub fn run(host: &Host<'_>, job: &Job, options: RunOptions) -> anyhow::Result<Ru
     for destination in &mut destinations {
         report.destinations.push(DestinationReport::of(destination));
     }
-    let (filter, one_file_system) = capture::filter(job, &sources, &own_directories(host, &sources, &destinations)?)?;
+    let (filter, one_file_system) = capture::filter(job, &sources, &own_directories(host, &sources, &destinations))?;
     let run = Run {
         host,
         job,
@@ -72,7 +72,9 @@ pub fn run(host: &Host<'_>, job: &Job, options: RunOptions) -> anyhow::Result<Ru
         return Ok(report.finish());
     }
     if !options.dry_run {
-        report.phase("copy", |report| heal(host, &naming, &mut destinations, report));
+        report.phase("copy", |report| {
+            heal(host, &naming, Wanted::SinceCommon, &mut destinations, report);
+        });
     }
     report.phase("retention", |report| {
         for (destination, told) in destinations.iter().zip(&mut report.destinations) {
@@ -85,25 +87,13 @@ pub fn run(host: &Host<'_>, job: &Job, options: RunOptions) -> anyhow::Result<Ru
 }
 
 /// Repositories on this host and the cache, where they lie in what is captured: what stores itself doubles with every run.
-fn own_directories(
-    host: &Host<'_>,
-    sources: &[Box<dyn Source>],
-    destinations: &[Destination<'_>],
-) -> anyhow::Result<Vec<PathBuf>> {
-    let surroundings = Surroundings {
-        secrets: host.secrets,
-        cancel: host.cancel,
-    };
-    let places: Vec<PathBuf> = Capture::new(sources, &surroundings)?
-        .infos
-        .into_iter()
-        .flat_map(|info| info.places)
-        .collect();
+fn own_directories(host: &Host<'_>, sources: &[Box<dyn Source>], destinations: &[Destination<'_>]) -> Vec<PathBuf> {
+    let paths: Vec<PathBuf> = sources.iter().flat_map(|source| source.scope().paths).collect();
     let own = destinations
         .iter()
         .filter_map(Destination::directory)
         .chain(host.cache.clone());
-    Ok(own.flat_map(|own| met_below(&places, &own)).collect())
+    own.flat_map(|own| met_below(&paths, &own)).collect()
 }
 
 /// What the steps of a run share.

@@ -57,7 +57,7 @@ impl Source for FilesSource {
         Scope {
             exclude: anchored(&self.files.exclude),
             include: anchored(&self.files.include),
-            places: self.files.paths.iter().map(|path| literal_pattern(path)).collect(),
+            paths: self.files.paths.clone(),
             one_file_system: Some(self.files.one_file_system),
         }
     }

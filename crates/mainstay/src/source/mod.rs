@@ -53,8 +53,8 @@ pub struct Scope {
     pub exclude: Vec<OsString>,
     /// If there are any, everything else is left out.
     pub include: Vec<OsString>,
-    /// All that it can hold.
-    pub places: Vec<OsString>,
+    /// Its paths on this host: everything that it can hold lies there.
+    pub paths: Vec<PathBuf>,
     /// Stay in the file systems of its paths; nothing if it has none.
     pub one_file_system: Option<bool>,
 }

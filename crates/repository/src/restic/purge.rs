@@ -174,6 +174,11 @@ pub fn execute(
     prune::execute(repository, &prepared, &everything, lock, cancel, monitor)?;
     monitor.phase("looking whether it is gone");
     let index = repository.load_index()?;
+    if let Some(cache) = repository.cache() {
+        // Directories are kept on this host, too.
+        let listed: HashSet<Id> = index.pack_list().iter().copied().collect();
+        cache.retain(ObjectKind::Pack, |id| listed.contains(id));
+    }
     let shared = plan.blobs.iter().filter(|(kind, id)| index.contains(*kind, id)).count();
     Ok(PurgeReport {
         replaced,

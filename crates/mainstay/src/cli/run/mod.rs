@@ -6,7 +6,7 @@ use super::Context;
 use crate::config::model::{Config, Job};
 use crate::config::units;
 use crate::config::{Misuse, directories};
-use crate::engine::report::RunReport;
+use crate::engine::report::{Outcome, RunReport};
 use crate::engine::{self, Host, RunOptions};
 use crate::exit::Exit;
 use repository::Cancel;
@@ -131,7 +131,9 @@ fn each(
         };
         let report = work(&host, job)?;
         progress.finish();
-        context.cancel().check()?;
+        if report.outcome == Outcome::Failed {
+            context.cancel().check()?;
+        }
         let mut value = json!(report);
         value["message_type"] = json!(what);
         context.output().done(&value, text::to_text(&report))?;

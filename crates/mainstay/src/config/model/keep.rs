@@ -33,6 +33,11 @@ pub fn keep(node: &Node, problems: &mut Problems) -> Option<Keep> {
         tags: fields.items("tags").iter().map(tags).collect(),
     };
     let days = fields.parsed("days");
+    if let (Some(node), false) = (fields.get("days"), policy.within.is_zero()) {
+        let hint = "Keep one of them; `days` is `within` with days only.";
+        problems.add(&node.origin, "`days` and `within` say the same", hint);
+        return None;
+    }
     let zeros = fields
         .node
         .entries()
