@@ -3,6 +3,7 @@
 use crate::engine::{self, assert_healthy, assert_restores, open, small_packs, snapshots};
 use crate::peer::{make_key_cheap, scratch};
 use repository::restic::backup::{self, BackupOptions, Destination, Report, Source, Totals};
+use repository::restic::object::ObjectKind;
 use repository::restic::repository::Repository;
 use repository::{Cancel, Error, Recorder, Result};
 use std::path::{Path, PathBuf};
@@ -202,6 +203,26 @@ fn the_last_one_is_waited_for() {
     assert!(reports[0].is_err() && reports[1].is_ok(), "{reports:?}");
     several.stores[1].heal();
     several.assert_complete(1, 1);
+}
+
+#[test]
+fn credentials_that_cannot_delete_are_enough_for_backups() {
+    let several = Several::new(1);
+    let repository = &several.repositories[0];
+    let stale = serde_json::json!({"time": "2020-01-01T00:00:00Z", "exclusive": true, "hostname": "gone", "pid": 1});
+    repository.write_json(ObjectKind::Lock, &stale).unwrap();
+    let is_delete = |operation: Operation, _: &str| operation == Operation::Delete;
+    several.stores[0].always(is_delete, Fault::Fail(ErrorKind::PermissionDenied));
+    for round in 0..2 {
+        several.fill(round);
+        assert!(several.run(LONG).iter().all(Result::is_ok));
+    }
+    assert!(
+        engine::exclusive(repository).is_err(),
+        "nobody who deletes passes over a lock that stays"
+    );
+    several.stores[0].heal();
+    several.assert_complete(0, 2);
 }
 
 #[test]

@@ -283,7 +283,15 @@ fn check_others(
         if lock.is_stale() {
             if let Some(monitor) = remove_stale {
                 monitor.note(&format!("removing a stale lock, held {}", lock.holder()));
-                repository.delete(ObjectKind::Lock, &id)?;
+                match repository.delete(ObjectKind::Lock, &id) {
+                    // Whoever only adds may have credentials for no more than that, and is not kept from it by a stale lock.
+                    Err(Error::Storage(error))
+                        if error.kind == ErrorKind::PermissionDenied && kind == LockKind::Shared =>
+                    {
+                        monitor.note("it stays: these credentials cannot delete; run `mainstay unlock` with others");
+                    }
+                    other => other?,
+                }
             }
         } else if lock.exclusive || kind == LockKind::Exclusive {
             return Err(Error::Locked { holder: lock.holder() });
