@@ -16,11 +16,16 @@ mod name;
 mod open;
 mod options;
 mod retry;
-#[cfg(feature = "s3")]
+#[cfg(any(feature = "s3", feature = "sftp"))]
 mod runtime;
 #[cfg(feature = "s3")]
 mod s3;
 mod s3_options;
+#[cfg(feature = "sftp")]
+mod sftp;
+mod sftp_location;
+mod sftp_options;
+mod temporary;
 
 pub use clock::Sleep;
 pub use error::{Error, ErrorKind, Result};
@@ -30,6 +35,8 @@ pub use memory::MemoryStore;
 pub use open::{open, wrap};
 pub use options::{OnRetry, Options, RetryOptions};
 pub use s3_options::{Addressing, S3Options};
+pub use sftp_location::SftpLocation;
+pub use sftp_options::SftpOptions;
 
 use bytes::Bytes;
 use std::fmt::Debug;

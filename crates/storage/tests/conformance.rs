@@ -2,7 +2,7 @@
 //!
 //! | tests | what they show |
 //! |---|---|
-//! | `memory_*`, `local_*`, `heavy_s3_store` | the contract holds |
+//! | `memory_*`, `local_*`, `heavy_s3_store`, `heavy_sftp_*` | the contract holds |
 //! | `heavy_s3_with_*` | retries hide faults of the network from the contract |
 
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -14,6 +14,7 @@ use std::time::Duration;
 use storage::{LocalStore, MemoryStore, Options, Store, open, wrap};
 use testkit::conformance::check_store;
 use testkit::s3_server::{HttpCall, HttpFault, S3Server};
+use testkit::ssh_server::SshServer;
 
 /// Options that use every wrapper, with limits that do not slow the test down.
 fn all_wrappers() -> Options {
@@ -119,4 +120,20 @@ fn heavy_s3_with_lost_and_slow_answers() {
         _ => HttpFault::None,
     });
     assert!(retries > 100, "only {retries} retries");
+}
+
+#[test]
+fn heavy_sftp_store() {
+    let server = SshServer::start();
+    check_in_directories(|root| open(&server.location(root), &server.options()).unwrap());
+}
+
+#[test]
+fn heavy_sftp_store_in_wrappers() {
+    let server = SshServer::start();
+    let options = Options {
+        sftp: server.options().sftp,
+        ..all_wrappers()
+    };
+    check_in_directories(|root| open(&server.location(root), &options).unwrap());
 }
