@@ -7,12 +7,14 @@ use crate::bandwidth::BandwidthLimit;
 use crate::concurrency::ConcurrencyLimit;
 use crate::local::LocalStore;
 use crate::memory::MemoryStore;
+#[cfg(feature = "rclone")]
+use crate::rclone::RcloneStore;
 use crate::retry::{Retry, RetryStore};
 #[cfg(feature = "s3")]
 use crate::s3::S3Store;
 #[cfg(feature = "sftp")]
 use crate::sftp::SftpStore;
-#[cfg(not(all(feature = "s3", feature = "sftp")))]
+#[cfg(not(all(feature = "rclone", feature = "s3", feature = "sftp")))]
 use crate::{Error, ErrorKind};
 use crate::{Location, Options, Result, Store};
 
@@ -33,6 +35,13 @@ pub fn open(location: &Location, options: &Options) -> Result<Arc<dyn Store>> {
         Location::Sftp(_) => {
             return Err(Error::new(ErrorKind::Misconfigured, "open", "", location.to_string())
                 .because("this program was built without SFTP"));
+        }
+        #[cfg(feature = "rclone")]
+        Location::Rclone(remote) => Arc::new(RcloneStore::new(remote, &options.rclone)?),
+        #[cfg(not(feature = "rclone"))]
+        Location::Rclone(_) => {
+            return Err(Error::new(ErrorKind::Misconfigured, "open", "", location.to_string())
+                .because("this program was built without rclone"));
         }
         #[cfg(not(feature = "s3"))]
         Location::S3(_) => {

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::clock::Sleep;
-use crate::{Error, S3Options, SftpOptions};
+use crate::{Error, RcloneOptions, S3Options, SftpOptions};
 
 /// Called before each wait for another try, with the error, the number of the try that failed (from 1), and the wait.
 pub type OnRetry = Arc<dyn Fn(&Error, u32, Duration) + Send + Sync>;
@@ -33,6 +33,8 @@ pub struct Options {
     pub s3: S3Options,
     /// What concerns SFTP only.
     pub sftp: SftpOptions,
+    /// What concerns rclone only.
+    pub rclone: RcloneOptions,
 }
 
 /// When to try again.
@@ -68,6 +70,7 @@ impl fmt::Debug for Options {
             .field("retry", &self.retry)
             .field("s3", &self.s3)
             .field("sftp", &self.sftp)
+            .field("rclone", &self.rclone)
             .finish_non_exhaustive()
     }
 }

@@ -10,6 +10,7 @@
 //! * [`live`]: files that change while they are read.
 //! * [`safety`]: what is not to happen: losing a source, the repository, the system, or a snapshot that looks complete.
 //! * [`s3`]: the program against an S3 server that fails.
+//! * [`sftp`]: the program against an SSH server.
 //! * [`engine`]: the engine in the process, on stores that tests control.
 //! * [`peer`]: restic, copies of trees, and keys that open quickly.
 //! * [`scene`]: a directory with a repository in it, in which tests run the program.
@@ -28,4 +29,5 @@ mod random;
 mod s3;
 mod safety;
 mod scene;
+mod sftp;
 mod trees;

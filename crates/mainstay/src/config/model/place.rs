@@ -82,6 +82,7 @@ impl Place {
                 "Write `s3://BUCKET/PREFIX` and the store's address as `endpoint`.",
             ),
             Some((Scheme::Sftp, ..)) => store(address, SFTP_HINT),
+            Some((Scheme::Rclone, .., form)) => store(address, &format!("Write it like this: `{form}`.")),
             Some((scheme, _, prefix, form)) => {
                 let rest = &address[prefix.len()..];
                 if is_complete(*scheme, rest) {
@@ -102,6 +103,7 @@ impl Place {
         match self {
             Self::Store(Location::S3(_)) => Scheme::S3,
             Self::Store(Location::Sftp(_)) => Scheme::Sftp,
+            Self::Store(Location::Rclone(_)) => Scheme::Rclone,
             Self::Store(Location::Local(_) | Location::Memory(_)) => Scheme::Local,
             Self::Later(scheme, _) => *scheme,
         }
@@ -181,9 +183,8 @@ fn local(address: &str, origin: &Origin) -> Result<Place, (String, String)> {
 fn is_complete(scheme: Scheme, rest: &str) -> bool {
     let first = rest.split('/').next().unwrap_or_default();
     match scheme {
-        Scheme::Local | Scheme::S3 | Scheme::Sftp | Scheme::Dropbox => true,
+        Scheme::Local | Scheme::S3 | Scheme::Sftp | Scheme::Rclone | Scheme::Dropbox => true,
         Scheme::Webdav | Scheme::Rest | Scheme::Azblob | Scheme::Gcs | Scheme::B2 => !first.is_empty(),
-        Scheme::Rclone => rest.split_once(':').is_some_and(|(remote, _)| !remote.is_empty()),
     }
 }
 
@@ -227,7 +228,7 @@ mod tests {
             assert_eq!((place.scheme().name(), place.to_string().as_str()), (scheme, shown));
             assert_eq!(
                 place.location().is_ok(),
-                matches!(scheme, "local" | "s3" | "sftp"),
+                matches!(scheme, "local" | "s3" | "sftp" | "rclone"),
                 "{address}"
             );
         }
@@ -241,7 +242,7 @@ mod tests {
             ("sftp://host", "the path is missing"),
             ("sftp://host:port/x", "the port is no number"),
             ("b2://", "something is missing"),
-            ("rclone:remote", "something is missing"),
+            ("rclone:remote", "`rclone:REMOTE:PATH`"),
             ("s3://", "the bucket is missing"),
             ("rest:ftp://x", "there are no stores of kind `rest:`"),
             ("s3:https://KEY:SECRET@host/bucket", "holds a password"),
