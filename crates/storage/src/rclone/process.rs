@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -136,6 +137,8 @@ fn command(options: &RcloneOptions, user: &str, password: &str) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
+    // Ctrl-C at the terminal is for us: what is left to do then, such as removing a lock, needs the daemon.
+    command.process_group(0);
     end_with_us(&mut command);
     command
 }
@@ -143,7 +146,6 @@ fn command(options: &RcloneOptions, user: &str, password: &str) -> Command {
 /// Have the system end the child when this process is gone, however it went.
 #[cfg(target_os = "linux")]
 fn end_with_us(command: &mut Command) {
-    use std::os::unix::process::CommandExt;
     let set = || {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM)).map_err(io::Error::from)
     };
