@@ -22,6 +22,8 @@ const FOR_TESTS: &[Package] = &[
     ("age", "age"),
     ("gpg", "gnupg"),
     ("ssh-keygen", "openssh-client"),
+    ("/usr/sbin/sshd", "openssh-server"),
+    ("rclone", "rclone"),
 ];
 const FOR_FUZZ: &[Package] = &[("c++", "g++")];
 const FOR_PEERS: &[Package] = &[("restic", "restic"), ("borg", "borgbackup"), ("python3", "python3")];

@@ -159,6 +159,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         use storage::ErrorKind as Kind;
         let text = match self {
+            Self::Storage(storage::Error { hint: Some(hint), .. }) => return Some(hint.clone()),
             Self::Storage(error) => match error.kind {
                 Kind::NotFound => "The object is missing; run `mainstay check` to see what is affected.",
                 Kind::PermissionDenied if error.location.starts_with("s3:") => {

@@ -17,6 +17,8 @@ pub struct Error {
     pub object: String,
     /// The store's [`location`](crate::Store::location).
     pub location: String,
+    /// The next action as a sentence, where the backend knows better than what follows from `kind`.
+    pub hint: Option<String>,
     /// The backend's own error.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -35,8 +37,16 @@ impl Error {
             operation,
             object: object.into(),
             location: location.into(),
+            hint: None,
             source: None,
         }
+    }
+
+    /// The same failure with the way out of it, if there is one.
+    #[must_use]
+    pub fn with_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint;
+        self
     }
 
     /// The same failure with the error that caused it.

@@ -15,12 +15,21 @@ mod memory;
 mod name;
 mod open;
 mod options;
+#[cfg(feature = "rclone")]
+mod rclone;
+mod rclone_location;
+mod rclone_options;
 mod retry;
-#[cfg(feature = "s3")]
+#[cfg(any(feature = "rclone", feature = "s3", feature = "sftp"))]
 mod runtime;
 #[cfg(feature = "s3")]
 mod s3;
 mod s3_options;
+#[cfg(feature = "sftp")]
+mod sftp;
+mod sftp_location;
+mod sftp_options;
+mod temporary;
 
 pub use clock::Sleep;
 pub use error::{Error, ErrorKind, Result};
@@ -29,7 +38,11 @@ pub use location::{Location, S3Location};
 pub use memory::MemoryStore;
 pub use open::{open, wrap};
 pub use options::{OnRetry, Options, RetryOptions};
+pub use rclone_location::RcloneLocation;
+pub use rclone_options::RcloneOptions;
 pub use s3_options::{Addressing, S3Options};
+pub use sftp_location::SftpLocation;
+pub use sftp_options::SftpOptions;
 
 use bytes::Bytes;
 use std::fmt::Debug;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, RcloneLocation, SftpLocation, rclone_location, sftp_location};
 
 /// The address of a store.
 ///
@@ -13,9 +13,11 @@ use crate::{Error, ErrorKind};
 /// | `/srv/backup`, `relative/path`, `local:PATH`, `file:///PATH` | a directory |
 /// | `s3:https://host[:port]/bucket[/prefix]`, `s3:host/bucket[/prefix]` | a bucket of the S3 store at that host |
 /// | `s3://bucket[/prefix]` | a bucket of Amazon S3, or of the endpoint given in the options |
+/// | `sftp://[USER@]HOST[:PORT]/PATH`, `sftp:[USER@]HOST:PATH` | a directory of an SSH server, see [`SftpLocation`] |
+/// | `rclone:REMOTE:PATH` | a directory of a remote of rclone |
 /// | `memory:NAME` | a store of this process, for tests and trials |
 ///
-/// Restic's other kinds (`sftp:`, `rest:`, `b2:`, `azure:`, `gs:`, `rclone:`, `swift:`) are recognised and refused.
+/// Restic's other kinds (`rest:`, `b2:`, `azure:`, `gs:`, `swift:`) are recognised and refused.
 /// The text form never shows a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
@@ -25,6 +27,10 @@ pub enum Location {
     Memory(String),
     /// A bucket of an S3 store.
     S3(S3Location),
+    /// A directory of an SSH server.
+    Sftp(SftpLocation),
+    /// A directory of a remote of rclone.
+    Rclone(RcloneLocation),
 }
 
 /// The address of a bucket, and of the objects in it that are ours.
@@ -41,7 +47,7 @@ pub struct S3Location {
 }
 
 /// Restic's schemes that we have no backend for.
-const UNSUPPORTED: [&str; 7] = ["sftp", "rest", "b2", "azure", "gs", "rclone", "swift"];
+const UNSUPPORTED: [&str; 5] = ["rest", "b2", "azure", "gs", "swift"];
 
 impl FromStr for Location {
     type Err = Error;
@@ -53,6 +59,8 @@ impl FromStr for Location {
             "file" => local(text, rest.strip_prefix("//").unwrap_or(rest)),
             "memory" => Ok(Self::Memory(rest.to_owned())),
             "s3" => s3(text, rest).map(Self::S3),
+            "rclone" => rclone_location::parse(text, rest).map(Self::Rclone),
+            "sftp" => sftp_location::parse(text, rest).map(Self::Sftp),
             known if UNSUPPORTED.contains(&known) => {
                 Err(refuse(text, format!("stores of kind `{known}:` are not supported yet")))
             }
@@ -141,7 +149,7 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&decoded).into_owned()
 }
 
-fn refuse(text: &str, why: String) -> Error {
+pub(crate) fn refuse(text: &str, why: String) -> Error {
     Error::new(ErrorKind::Misconfigured, "open", "", masked(text)).because(why)
 }
 
@@ -165,6 +173,8 @@ impl fmt::Display for Location {
             Self::Local(path) => write!(f, "{}", path.display()),
             Self::Memory(name) => write!(f, "memory:{name}"),
             Self::S3(s3) => write!(f, "{s3}"),
+            Self::Sftp(sftp) => write!(f, "{sftp}"),
+            Self::Rclone(rclone) => write!(f, "{rclone}"),
         }
     }
 }
@@ -294,19 +304,20 @@ mod tests {
             "b2:bucket",
             "azure:container",
             "gs:bucket",
-            "rclone:remote:path",
+            "rclone:remote",
             "swift:container",
         ] {
             let error = text.parse::<Location>().expect_err(text);
             assert_eq!(error.kind, ErrorKind::Misconfigured, "{text}");
             assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
         }
-        let sftp = "sftp:host:/path".parse::<Location>().unwrap_err();
+        let swift = "swift:container".parse::<Location>().unwrap_err();
         assert!(
-            sftp.source
+            swift
+                .source
                 .unwrap()
                 .to_string()
-                .contains("`sftp:` are not supported yet")
+                .contains("`swift:` are not supported yet")
         );
     }
 }

@@ -7,10 +7,14 @@ use crate::bandwidth::BandwidthLimit;
 use crate::concurrency::ConcurrencyLimit;
 use crate::local::LocalStore;
 use crate::memory::MemoryStore;
+#[cfg(feature = "rclone")]
+use crate::rclone::RcloneStore;
 use crate::retry::{Retry, RetryStore};
 #[cfg(feature = "s3")]
 use crate::s3::S3Store;
-#[cfg(not(feature = "s3"))]
+#[cfg(feature = "sftp")]
+use crate::sftp::SftpStore;
+#[cfg(not(all(feature = "rclone", feature = "s3", feature = "sftp")))]
 use crate::{Error, ErrorKind};
 use crate::{Location, Options, Result, Store};
 
@@ -25,6 +29,20 @@ pub fn open(location: &Location, options: &Options) -> Result<Arc<dyn Store>> {
         Location::Memory(name) => Arc::new(MemoryStore::named(name)),
         #[cfg(feature = "s3")]
         Location::S3(bucket) => Arc::new(S3Store::new(bucket, &options.s3, &Retry::new(options))?),
+        #[cfg(feature = "sftp")]
+        Location::Sftp(server) => Arc::new(SftpStore::new(server, &options.sftp)?),
+        #[cfg(not(feature = "sftp"))]
+        Location::Sftp(_) => {
+            return Err(Error::new(ErrorKind::Misconfigured, "open", "", location.to_string())
+                .because("this program was built without SFTP"));
+        }
+        #[cfg(feature = "rclone")]
+        Location::Rclone(remote) => Arc::new(RcloneStore::new(remote, &options.rclone)?),
+        #[cfg(not(feature = "rclone"))]
+        Location::Rclone(_) => {
+            return Err(Error::new(ErrorKind::Misconfigured, "open", "", location.to_string())
+                .because("this program was built without rclone"));
+        }
         #[cfg(not(feature = "s3"))]
         Location::S3(_) => {
             return Err(Error::new(ErrorKind::Misconfigured, "open", "", location.to_string())

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::clock::Sleep;
-use crate::{Error, S3Options};
+use crate::{Error, RcloneOptions, S3Options, SftpOptions};
 
 /// Called before each wait for another try, with the error, the number of the try that failed (from 1), and the wait.
 pub type OnRetry = Arc<dyn Fn(&Error, u32, Duration) + Send + Sync>;
@@ -31,6 +31,10 @@ pub struct Options {
     pub sleep: Option<Sleep>,
     /// What concerns S3 only.
     pub s3: S3Options,
+    /// What concerns SFTP only.
+    pub sftp: SftpOptions,
+    /// What concerns rclone only.
+    pub rclone: RcloneOptions,
 }
 
 /// When to try again.
@@ -65,6 +69,8 @@ impl fmt::Debug for Options {
             .field("download_bytes_per_second", &self.download_bytes_per_second)
             .field("retry", &self.retry)
             .field("s3", &self.s3)
+            .field("sftp", &self.sftp)
+            .field("rclone", &self.rclone)
             .finish_non_exhaustive()
     }
 }

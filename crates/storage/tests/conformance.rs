@@ -2,7 +2,7 @@
 //!
 //! | tests | what they show |
 //! |---|---|
-//! | `memory_*`, `local_*`, `heavy_s3_store` | the contract holds |
+//! | `memory_*`, `local_*`, `heavy_s3_store`, `heavy_sftp_*`, `heavy_rclone_*` | the contract holds |
 //! | `heavy_s3_with_*` | retries hide faults of the network from the contract |
 
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use storage::{LocalStore, MemoryStore, Options, Store, open, wrap};
-use testkit::conformance::check_store;
+use storage::{LocalStore, MemoryStore, Options, RcloneOptions, Store, open, wrap};
+use testkit::conformance::{Replaces, check_store, check_store_that};
 use testkit::s3_server::{HttpCall, HttpFault, S3Server};
+use testkit::ssh_server::SshServer;
 
 /// Options that use every wrapper, with limits that do not slow the test down.
 fn all_wrappers() -> Options {
@@ -119,4 +120,60 @@ fn heavy_s3_with_lost_and_slow_answers() {
         _ => HttpFault::None,
     });
     assert!(retries > 100, "only {retries} retries");
+}
+
+#[test]
+fn heavy_sftp_store() {
+    let server = SshServer::start();
+    check_in_directories(|root| open(&server.location(root), &server.options()).unwrap());
+}
+
+#[test]
+fn heavy_sftp_store_in_wrappers() {
+    let server = SshServer::start();
+    let options = Options {
+        sftp: server.options().sftp,
+        ..all_wrappers()
+    };
+    check_in_directories(|root| open(&server.location(root), &options).unwrap());
+}
+
+/// Runs the contract on a remote of rclone; one rclone for each part of it.
+fn check_rclone(replaces: Replaces, remote: &str, options: &Options) {
+    let number = AtomicUsize::new(0);
+    check_store_that(replaces, || {
+        let address = format!("rclone:{remote}/store-{}", number.fetch_add(1, Ordering::SeqCst));
+        open(&address.parse().unwrap(), options).unwrap()
+    });
+}
+
+#[test]
+fn heavy_rclone_store_on_a_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    std::fs::write(
+        path("conf"),
+        format!("[nas]\ntype = alias\nremote = {}\n", path("disk")),
+    )
+    .unwrap();
+    let options = Options {
+        rclone: RcloneOptions {
+            arguments: vec![format!("--config={}", path("conf"))],
+            ..RcloneOptions::default()
+        },
+        ..Options::default()
+    };
+    check_rclone(Replaces::InTwoSteps, "nas:backups", &options);
+}
+
+#[test]
+fn heavy_rclone_store_of_objects_in_wrappers() {
+    let options = Options {
+        rclone: RcloneOptions {
+            arguments: vec!["--config=/dev/null".to_owned()],
+            ..RcloneOptions::default()
+        },
+        ..all_wrappers()
+    };
+    check_rclone(Replaces::Atomically, ":memory:bucket", &options);
 }

@@ -193,7 +193,7 @@ impl Context {
         };
         Ok(OpenOptions {
             cache: self.cache_directory(),
-            remote: matches!(location, Location::S3(_)),
+            remote: !matches!(location, Location::Local(_) | Location::Memory(_)),
             key_hint,
         })
     }

@@ -34,7 +34,7 @@ pub fn resolve(options: AddressOptions, names: AddressNames, environment: &Envir
         (None, Some(file)) => read(file)?,
         (None, None) => from_variables(names, environment)?,
     };
-    let hint = "Write a directory, `s3:https://HOST/BUCKET/PREFIX`, or `s3://BUCKET/PREFIX`.";
+    let hint = "Write a directory, `s3:https://HOST/BUCKET/PREFIX`, `s3://BUCKET/PREFIX`, `sftp://USER@HOST/PATH`, or `rclone:REMOTE:PATH`.";
     text.parse()
         .map_err(|error: storage::Error| Misuse::new("cannot use the repository's address", hint).because(error))
 }

@@ -50,8 +50,12 @@ variables! {
     AWS_DEFAULT_REGION = "AWS_DEFAULT_REGION": "S3 region, if AWS_REGION is not set";
     AWS_PROFILE = "AWS_PROFILE": "profile in ~/.aws to take the S3 keys from";
     AWS_ENDPOINT_URL = "AWS_ENDPOINT_URL": "S3 endpoint for `s3://bucket` (-o s3.endpoint)";
+    SFTP_PASSWORD = "MAINSTAY_SFTP_PASSWORD": "password of the user at the SFTP server";
+    SFTP_KEY_PASSPHRASE = "MAINSTAY_SFTP_KEY_PASSPHRASE": "passphrase of the SSH key (-o sftp.key-file)";
+    SSH_AUTH_SOCK = "SSH_AUTH_SOCK": "socket of the SSH agent";
+    USER = "USER": "user at the SFTP server, if nothing else says";
     NO_COLOR = "NO_COLOR": "no colours in tables and progress";
-    HOME = "HOME": "where ~/.cache and ~/.local/share are";
+    HOME = "HOME": "where ~/.cache, ~/.local/share and ~/.ssh are";
     XDG_CACHE_HOME = "XDG_CACHE_HOME": "parent of the cache's directory, instead of ~/.cache";
     CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY": "where systemd puts the credentials of the unit";
     XDG_DATA_HOME = "XDG_DATA_HOME": "parent of the state's directory, instead of ~/.local/share";

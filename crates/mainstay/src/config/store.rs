@@ -18,7 +18,7 @@ pub struct StoreOptions {
 }
 
 /// The keys of `-o`, with what they are for, as help shows them.
-pub const KEYS: [(&str, &str); 9] = [
+pub const KEYS: [(&str, &str); 17] = [
     ("s3.endpoint", "URL of the store, for `s3://bucket` addresses"),
     ("s3.region", "region that requests are signed for"),
     (
@@ -31,6 +31,14 @@ pub const KEYS: [(&str, &str); 9] = [
     ("s3.checksums", "`false` for stores that refuse CRC-32C checksums"),
     ("s3.profile", "profile in ~/.aws to take keys from"),
     ("s3.anonymous", "`true`: do not sign requests"),
+    ("sftp.user", "user, where the address does not say"),
+    ("sftp.key-file", "private SSH key to log in with"),
+    ("sftp.host-key", "fingerprint of the server's key, `SHA256:…`"),
+    ("sftp.known-hosts", "file of known hosts, instead of ~/.ssh/known_hosts"),
+    ("sftp.connections", "requests at the same time"),
+    ("rclone.program", "path of rclone"),
+    ("rclone.args", "more options for rclone, such as `--tpslimit 10`"),
+    ("rclone.connections", "requests at the same time"),
 ];
 
 /// The options of a store, complete.
@@ -60,12 +68,19 @@ fn from_environment(options: &mut Options, environment: &Environment) -> Result<
     s3.secret_key = environment.text(env::AWS_SECRET_ACCESS_KEY)?;
     s3.session_token = environment.text(env::AWS_SESSION_TOKEN)?;
     s3.profile = environment.text(env::AWS_PROFILE)?;
+    options.rclone.hidden_variables = env::own_names();
+    let sftp = &mut options.sftp;
+    sftp.password = environment.text(env::SFTP_PASSWORD)?;
+    sftp.key_passphrase = environment.text(env::SFTP_KEY_PASSPHRASE)?;
+    sftp.agent = environment.path(env::SSH_AUTH_SOCK);
+    sftp.home = environment.path(env::HOME);
+    sftp.login_name = environment.text(env::USER)?;
     Ok(())
 }
 
 fn set(options: &mut Options, key: &str, value: &str) -> Result<(), Misuse> {
     let text = || Some(value.to_owned()).filter(|value| !value.is_empty());
-    let s3 = &mut options.s3;
+    let (s3, sftp) = (&mut options.s3, &mut options.sftp);
     match key {
         "s3.endpoint" => s3.endpoint = text(),
         "s3.region" => s3.region = text(),
@@ -78,10 +93,18 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), Misuse> {
         }
         "s3.storage-class" => s3.storage_class = text(),
         "s3.ca-file" => s3.ca_file = text().map(Into::into),
-        "s3.connections" => options.connections = Some(connections(value)?),
+        "s3.connections" | "sftp.connections" | "rclone.connections" => {
+            options.connections = Some(connections(key, value)?)
+        }
         "s3.checksums" => s3.checksums = flag(key, value)?,
         "s3.profile" => s3.profile = text(),
         "s3.anonymous" => s3.anonymous = flag(key, value)?,
+        "sftp.user" => sftp.user = text(),
+        "sftp.key-file" => sftp.key_file = text().map(Into::into),
+        "sftp.host-key" => sftp.host_key = text(),
+        "sftp.known-hosts" => sftp.known_hosts = text().map(Into::into),
+        "rclone.program" => options.rclone.program = value.into(),
+        "rclone.args" => options.rclone.arguments = arguments(key, value)?,
         _ => return Err(unknown(key)),
     }
     Ok(())
@@ -94,8 +117,26 @@ fn flag(key: &str, value: &str) -> Result<bool, Misuse> {
         .map_err(|_| Misuse::new(format!("`{value}` is no value for the option `{key}`"), hint))
 }
 
-fn connections(value: &str) -> Result<NonZeroUsize, Misuse> {
-    let hint = "Write a number from 1, such as `-o s3.connections=8`.";
+/// Options of rclone, split as a shell would. Those that restic starts it with mean another way of working, which is not ours.
+fn arguments(key: &str, value: &str) -> Result<Vec<String>, Misuse> {
+    let wrong = |why: &str| {
+        Misuse::new(
+            format!("`{value}` is no value for the option `{key}`: {why}"),
+            RCLONE_HINT,
+        )
+    };
+    let words = shlex::split(value).ok_or_else(|| wrong("a quote is not closed"))?;
+    match words.iter().find(|word| !word.starts_with('-')) {
+        Some(word) if words.first() == Some(word) => Err(wrong("an option begins with `-`")),
+        _ => Ok(words),
+    }
+}
+
+const RCLONE_HINT: &str =
+    "Write options that all of rclone's commands take, such as `--tpslimit 10`; not `serve restic --stdio`.";
+
+fn connections(key: &str, value: &str) -> Result<NonZeroUsize, Misuse> {
+    let hint = format!("Write a number from 1, such as `-o {key}=8`.");
     value
         .parse()
         .map_err(|_| Misuse::new(format!("`{value}` is no number of connections"), hint))
@@ -147,7 +188,14 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_refused() {
-        for pair in ["s3.regoin=x", "s3.region", "s3.connections=0", "s3.path-style=yes"] {
+        for pair in [
+            "s3.regoin=x",
+            "s3.region",
+            "s3.connections=0",
+            "s3.path-style=yes",
+            "rclone.args=serve restic",
+            "rclone.args='",
+        ] {
             assert!(resolved(&[pair], &Environment::default()).is_err(), "{pair}");
         }
     }
@@ -155,7 +203,11 @@ mod tests {
     #[test]
     fn every_key_of_the_help_is_taken() {
         for (key, _) in KEYS {
-            let value = if key == "s3.connections" { "2" } else { "true" };
+            let value = match key {
+                "rclone.args" => "--tpslimit 10",
+                key if key.ends_with(".connections") => "2",
+                _ => "true",
+            };
             resolved(&[&format!("{key}={value}")], &Environment::default()).unwrap();
         }
     }

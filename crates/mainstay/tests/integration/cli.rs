@@ -42,7 +42,7 @@ fn wrong_usage_is_2_and_names_the_way_out() {
     assert_snapshot!(scene.run(&["-o", "s3.regoin=x", "init"]), @r"
     exit 2
     error: there is no extended option `s3.regoin`
-    hint: Write `-o KEY=VALUE`; the keys are s3.endpoint, s3.region, s3.path-style, s3.storage-class, s3.ca-file, s3.connections, s3.checksums, s3.profile, s3.anonymous.
+    hint: Write `-o KEY=VALUE`; the keys are s3.endpoint, s3.region, s3.path-style, s3.storage-class, s3.ca-file, s3.connections, s3.checksums, s3.profile, s3.anonymous, sftp.user, sftp.key-file, sftp.host-key, sftp.known-hosts, sftp.connections, rclone.program, rclone.args, rclone.connections.
     ");
     assert_snapshot!(scene.run(&["bakcup"]), @r"
     exit 2

@@ -14,6 +14,8 @@
 //! * [`several`]: one reading for several repositories, of which some fail; requests to stop.
 //! * [`ten`]: ten repositories, of which three fail, hang and lie.
 //! * [`s3`]: the program against an S3 server that fails.
+//! * [`rclone`]: the program on a remote of rclone.
+//! * [`sftp`]: the program against an SSH server.
 //! * [`engine`]: the engine in the process, on stores that tests control.
 //! * [`peer`]: restic, copies of trees, and keys that open quickly.
 //! * [`scene`]: a directory with a repository in it, in which tests run the program.
@@ -31,9 +33,11 @@ mod oracle;
 mod peer;
 mod purge;
 mod random;
+mod rclone;
 mod s3;
 mod safety;
 mod scene;
 mod several;
+mod sftp;
 mod ten;
 mod trees;

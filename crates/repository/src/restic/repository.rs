@@ -368,6 +368,13 @@ impl Repository {
 
 /// A directory is made where there is none; a bucket is its provider's to make, who asks for more than a name.
 fn refuse_missing_bucket(store: &dyn Store) -> Result<()> {
+    // These make directories as they need them.
+    if ["sftp:", "rclone:"]
+        .iter()
+        .any(|scheme| store.location().starts_with(scheme))
+    {
+        return Ok(());
+    }
     match store.list("keys") {
         Err(error) if error.kind == ErrorKind::NotFound => Err(Error::Refused {
             message: format!("there is no bucket at `{}`", store.location()),

@@ -8,12 +8,9 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, CWD, Dir, DirEntry, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::temporary::is_temporary;
+use crate::ObjectInfo;
 use crate::name::is_valid_part;
-use crate::{ObjectInfo, clock};
-
-/// A temporary file of this age belongs to a program that is gone.
-const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::temporary::{is_abandoned, is_temporary};
 
 /// Every object under `prefix` in the store at `root`.
 pub(super) fn list(root: &Path, prefix: &str) -> io::Result<Vec<ObjectInfo>> {
@@ -122,7 +119,7 @@ fn remove_if_abandoned(directory: &OwnedFd, name: &str) {
     };
     let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(stat.st_mtime.max(0) as u64);
     let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    if is_file && clock::age(modified).is_some_and(|age| age > ABANDONED) {
+    if is_file && is_abandoned(modified) {
         let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
     }
 }

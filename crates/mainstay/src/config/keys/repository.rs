@@ -35,7 +35,7 @@ pub static REPOSITORY: Table = Table {
         Key::new("login_password", "Password of that user at the server.", Shape::Secret),
         Key::new("key_file", "Private SSH key to log in with.", READABLE),
         Key::new("key_passphrase", "Passphrase of that key.", Shape::Secret),
-        Key::new("host_key", "Fingerprint of the SSH server, `SHA256:…`; without it, known_hosts counts.", TEXT),
+        Key::new("host_key", "Fingerprint of the SSH server's key, `SHA256:…`; without it, known_hosts counts.", TEXT),
         Key::new("account", "Name of the Azure account.", TEXT),
         Key::new("account_key", "Key of the Azure account.", Shape::Secret),
         Key::new("sas_token", "Shared access signature for Azure.", Shape::Secret),

@@ -40,9 +40,10 @@ pub enum Scheme {
 }
 
 /// What an address looks like.
-const FORMS: [(Scheme, &str, &str, &str); 11] = [
+const FORMS: [(Scheme, &str, &str, &str); 12] = [
     (Scheme::S3, "s3", "s3:", "s3://BUCKET/PREFIX"),
     (Scheme::Sftp, "sftp", "sftp://", "sftp://USER@HOST/PATH"),
+    (Scheme::Sftp, "sftp", "sftp:", "sftp:USER@HOST:PATH"),
     (Scheme::Webdav, "webdav", "webdav+https://", "webdav+https://HOST/PATH"),
     (Scheme::Webdav, "webdav", "webdav+http://", "webdav+http://HOST/PATH"),
     (Scheme::Azblob, "azblob", "azblob://", "azblob://CONTAINER/PREFIX"),
@@ -76,7 +77,12 @@ impl Place {
         }
         let form = FORMS.iter().find(|(_, _, prefix, _)| address.starts_with(prefix));
         match form {
-            Some((Scheme::S3, ..)) => store(address),
+            Some((Scheme::S3, ..)) => store(
+                address,
+                "Write `s3://BUCKET/PREFIX` and the store's address as `endpoint`.",
+            ),
+            Some((Scheme::Sftp, ..)) => store(address, SFTP_HINT),
+            Some((Scheme::Rclone, .., form)) => store(address, &format!("Write it like this: `{form}`.")),
             Some((scheme, _, prefix, form)) => {
                 let rest = &address[prefix.len()..];
                 if is_complete(*scheme, rest) {
@@ -96,6 +102,8 @@ impl Place {
     pub fn scheme(&self) -> Scheme {
         match self {
             Self::Store(Location::S3(_)) => Scheme::S3,
+            Self::Store(Location::Sftp(_)) => Scheme::Sftp,
+            Self::Store(Location::Rclone(_)) => Scheme::Rclone,
             Self::Store(Location::Local(_) | Location::Memory(_)) => Scheme::Local,
             Self::Later(scheme, _) => *scheme,
         }
@@ -128,22 +136,27 @@ impl fmt::Display for Place {
     }
 }
 
-/// `scheme://user:password@host`
+/// `scheme://user:password@host`, `sftp:user:password@host:`
 fn holds_password(address: &str) -> bool {
-    let authority = address
-        .split_once("//")
-        .map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    let rest = address
+        .strip_prefix("sftp:")
+        .or_else(|| address.split_once("//").map(|(_, rest)| rest));
+    let rest = rest.unwrap_or_default().trim_start_matches('/');
+    let authority = rest.split('/').next().unwrap_or_default();
     authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
 }
 
-fn store(address: &str) -> Result<Place, (String, String)> {
+/// Where a path begins is what everybody asks.
+const SFTP_HINT: &str = "Write `sftp://USER@HOST/PATH`, with `:PORT` after the host if it is not 22; PATH is below the user's directory, \
+                         and one that begins with a second slash is absolute.";
+
+fn store(address: &str, hint: &str) -> Result<Place, (String, String)> {
     address.parse().map(Place::Store).map_err(|error: storage::Error| {
         let why = error
             .source
             .as_ref()
             .map_or_else(|| error.to_string(), ToString::to_string);
-        let hint = "Write `s3://BUCKET/PREFIX` and the store's address as `endpoint`.".to_owned();
-        (format!("`url` is `{address}`: {why}"), hint)
+        (format!("`url` is `{address}`: {why}"), hint.to_owned())
     })
 }
 
@@ -170,14 +183,8 @@ fn local(address: &str, origin: &Origin) -> Result<Place, (String, String)> {
 fn is_complete(scheme: Scheme, rest: &str) -> bool {
     let first = rest.split('/').next().unwrap_or_default();
     match scheme {
-        Scheme::Local | Scheme::S3 | Scheme::Dropbox => true,
-        Scheme::Sftp => {
-            let host = first.rsplit('@').next().unwrap_or_default();
-            let (host, port) = host.rsplit_once(':').unwrap_or((host, "22"));
-            !host.is_empty() && port.parse::<u16>().is_ok() && rest.contains('/')
-        }
+        Scheme::Local | Scheme::S3 | Scheme::Sftp | Scheme::Rclone | Scheme::Dropbox => true,
         Scheme::Webdav | Scheme::Rest | Scheme::Azblob | Scheme::Gcs | Scheme::B2 => !first.is_empty(),
-        Scheme::Rclone => rest.split_once(':').is_some_and(|(remote, _)| !remote.is_empty()),
     }
 }
 
@@ -208,6 +215,7 @@ mod tests {
                 "s3:https://s3.example.org/bucket",
             ),
             ("sftp://u@host:2222/path", "sftp", "sftp://u@host:2222/path"),
+            ("sftp:u@host:/path", "sftp", "sftp://u@host//path"),
             ("webdav+https://host/x", "webdav", "webdav+https://host/x"),
             ("azblob://container", "azblob", "azblob://container"),
             ("gcs://bucket/p", "gcs", "gcs://bucket/p"),
@@ -218,7 +226,11 @@ mod tests {
         ] {
             let place = Place::parse(address, &origin()).unwrap();
             assert_eq!((place.scheme().name(), place.to_string().as_str()), (scheme, shown));
-            assert_eq!(place.location().is_ok(), matches!(scheme, "local" | "s3"), "{address}");
+            assert_eq!(
+                place.location().is_ok(),
+                matches!(scheme, "local" | "s3" | "sftp" | "rclone"),
+                "{address}"
+            );
         }
     }
 
@@ -226,16 +238,16 @@ mod tests {
     fn what_is_not_understood_is_no_path() {
         for (address, message) in [
             ("swift:container:/x", "there are no stores of kind `swift:`"),
-            ("sftp:host:/x", "there are no stores of kind `sftp:`"),
             ("https://host/x", "there are no stores of kind `https:`"),
-            ("sftp://host", "something is missing"),
-            ("sftp://host:port/x", "something is missing"),
+            ("sftp://host", "the path is missing"),
+            ("sftp://host:port/x", "the port is no number"),
             ("b2://", "something is missing"),
-            ("rclone:remote", "something is missing"),
+            ("rclone:remote", "`rclone:REMOTE:PATH`"),
             ("s3://", "the bucket is missing"),
             ("rest:ftp://x", "there are no stores of kind `rest:`"),
             ("s3:https://KEY:SECRET@host/bucket", "holds a password"),
             ("sftp://u:pw@host/x", "holds a password"),
+            ("sftp:u:pw@host:/x", "holds a password"),
         ] {
             let (error, hint) = Place::parse(address, &origin()).unwrap_err();
             assert!(error.contains(message) && !hint.is_empty(), "{address}: {error}");

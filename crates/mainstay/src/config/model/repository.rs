@@ -12,7 +12,7 @@ use crate::config::units;
 use repository::restic::compress::Compression;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
-use storage::{Addressing, Options};
+use storage::{Addressing, Options, SftpOptions};
 
 /// A place to store in.
 #[derive(Clone, Debug)]
@@ -128,7 +128,29 @@ impl Repository {
             s3.secret_key = text(self.secrets.secret_key.as_ref(), reader)?;
             s3.session_token = text(self.secrets.session_token.as_ref(), reader)?;
         }
+        if self.place.scheme() == Scheme::Sftp {
+            self.set_sftp(&mut options.sftp, reader)?;
+        }
         Ok(options)
+    }
+
+    fn set_sftp(&self, sftp: &mut SftpOptions, reader: &dyn SecretReader) -> Result<(), Misuse> {
+        let rest = &self.rest;
+        if rest.user.is_some() {
+            sftp.user.clone_from(&rest.user);
+        }
+        if rest.host_key.is_some() {
+            sftp.host_key.clone_from(&rest.host_key);
+        }
+        if rest.key_file.is_some() || self.secrets.login_password.is_some() {
+            // What lets us in belongs together, as the keys of S3 do.
+            sftp.key_file.clone_from(&rest.key_file);
+            sftp.password = text(self.secrets.login_password.as_ref(), reader)?;
+        }
+        if self.secrets.key_passphrase.is_some() {
+            sftp.key_passphrase = text(self.secrets.key_passphrase.as_ref(), reader)?;
+        }
+        Ok(())
     }
 }
 

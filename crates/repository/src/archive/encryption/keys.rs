@@ -4,7 +4,7 @@ use super::Passphrase;
 use super::openpgp::unread;
 use crate::archive::failure::{carried, refused};
 use crate::{Error, Result};
-use age::{DecryptError, Decryptor, Identity, IdentityFile};
+use age::{DecryptError, Decryptor, Identity};
 use pgp::composed::{DecryptionOptions, Deserializable as _, Message, SignedSecretKey, TheRing};
 use pgp::types::{Password, Seipdv1ReadMode};
 use std::fmt::Debug;
@@ -51,12 +51,19 @@ impl Keys {
             self.age.push(Box::new(key));
             return Ok(self);
         }
-        let file = IdentityFile::from_buffer(text.as_bytes()).map_err(|_| no_identity())?;
-        let identities = file.into_identities().map_err(|_| no_identity())?;
-        if identities.is_empty() {
+        // Line by line, because what the library makes of a whole file cannot be sent to another thread.
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let before = self.age.len();
+        for line in lines {
+            let identity: age::x25519::Identity = line.parse().map_err(|_| no_identity())?;
+            self.age.push(Box::new(identity));
+        }
+        if self.age.len() == before {
             return Err(no_identity());
         }
-        self.age.extend(identities);
         Ok(self)
     }
 
