@@ -34,7 +34,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let mut progress = context.progress();
     let _source_lock = context.lock_for_reading(&source, &progress)?;
     let lock = context.lock_always(&destination, LockKind::Shared, &progress)?;
-    let chosen = snapshots(&source, &args.snapshots, &args.filter.filter(), &progress)?;
+    let chosen = snapshots(&source, &args.snapshots, &args.filter.filter()?, &progress)?;
     let options = CopyOptions {
         packs: context.pack_options(),
     };

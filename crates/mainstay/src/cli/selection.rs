@@ -1,7 +1,9 @@
 //! Which snapshots a command is about: options that many commands share.
 
+use crate::config::Misuse;
+use repository::points::PointFilter;
 use repository::restic::repository::Repository;
-use repository::restic::select::{SnapshotFilter, select};
+use repository::restic::select::{SnapshotFilter, matching, select};
 use repository::restic::snapshot::Snapshot;
 use repository::{Id, Monitor};
 
@@ -20,16 +22,43 @@ pub struct FilterArgs {
     /// Only snapshots of this absolute path; repeated: of all of them
     #[arg(long = "path", value_name = "PATH")]
     paths: Vec<String>,
+    /// Only archives of this job; may be repeated
+    #[arg(long = "job", value_name = "JOB")]
+    jobs: Vec<String>,
 }
 
 impl FilterArgs {
-    /// As the engine wants it.
-    pub fn filter(&self) -> SnapshotFilter {
-        SnapshotFilter {
+    /// For snapshots in restic's format, which no job is written into.
+    pub fn filter(&self) -> Result<SnapshotFilter, Misuse> {
+        if !self.jobs.is_empty() {
+            return Err(Misuse::new(
+                "`--job` is for archives",
+                "Choose snapshots with `--host`, `--tag` or `--path`.",
+            ));
+        }
+        Ok(SnapshotFilter {
             hosts: self.hosts.clone(),
             paths: self.paths.clone(),
             tags: self.tags.iter().map(|list| tag_list(list)).collect(),
+        })
+    }
+
+    /// For archives, whose manifests have neither tags nor paths.
+    pub fn of_archives(&self) -> Result<PointFilter, Misuse> {
+        let hint = "Choose archives with `--host` and `--job`.";
+        for (option, is_empty) in [("--tag", self.tags.is_empty()), ("--path", self.paths.is_empty())] {
+            if !is_empty {
+                return Err(Misuse::new(format!("`{option}` means nothing for archives"), hint));
+            }
         }
+        let snapshots = SnapshotFilter {
+            hosts: self.hosts.clone(),
+            ..SnapshotFilter::default()
+        };
+        Ok(PointFilter {
+            snapshots,
+            jobs: self.jobs.clone(),
+        })
     }
 }
 
@@ -49,24 +78,18 @@ pub fn snapshots(
         let named = |name: &String| select(repository, name, filter, monitor).map(|found| (found.id, found.snapshot));
         return Ok(names.iter().map(named).collect::<Result<_, _>>()?);
     }
-    let mut chosen = Vec::new();
-    for snapshot in repository.snapshots()? {
-        match snapshot {
-            Ok((id, snapshot)) if filter.matches(&snapshot) => chosen.push((id, snapshot)),
-            Ok(_) => {}
-            Err(error) if error.is_damage() => monitor.problem("snapshots", &error.to_string()),
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let chosen = matching(repository, filter, monitor)?;
     if chosen.is_empty() {
-        note_if_none_fits(filter, monitor);
+        note_if_none_fits(&filter.clone().into(), monitor);
     }
     Ok(chosen)
 }
 
 /// Nothing chosen because of a filter is nothing done: a misspelt name should not look like success.
-pub fn note_if_none_fits(filter: &SnapshotFilter, monitor: &dyn Monitor) {
+pub fn note_if_none_fits(filter: &PointFilter, monitor: &dyn Monitor) {
+    let (filter, jobs) = (&filter.snapshots, &filter.jobs);
     let options = [
+        ("--job", jobs.is_empty()),
         ("--host", filter.hosts.is_empty()),
         ("--tag", filter.tags.is_empty()),
         ("--path", filter.paths.is_empty()),
@@ -95,7 +118,7 @@ mod tests {
             ..FilterArgs::default()
         };
         assert_eq!(
-            args.filter().tags,
+            args.filter().unwrap().tags,
             [vec!["a".to_owned(), "b".to_owned()], vec![String::new()]]
         );
     }

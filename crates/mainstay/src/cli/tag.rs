@@ -39,7 +39,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let repository = context.open()?;
     let monitor = context.monitor();
     let lock = context.lock(&repository, LockKind::Exclusive, &monitor)?;
-    let chosen = snapshots(&repository, &args.snapshots, &args.filter.filter(), &monitor)?;
+    let chosen = snapshots(&repository, &args.snapshots, &args.filter.filter()?, &monitor)?;
     let tagged = tag::tag(&repository, &chosen, &change, &lock, context.cancel())?;
     let mut text = format!("changed {}", count(tagged.len() as u64, "snapshot"));
     for one in &tagged {

@@ -1,5 +1,6 @@
 //! Tests of the whole program.
 //!
+//! * [`archives`]: archives behind the commands; keys, passphrases, what is refused.
 //! * [`cli`]: the command line itself: exit codes, messages, hints, and each command once.
 //! * [`config`]: the configuration file: found, checked, shown, written.
 //! * [`oracle`]: restic reads, checks, prunes and restores what we write, and we what it writes.
@@ -8,6 +9,8 @@
 //! * [`random`]: random sequences of operations against plain copies of the tree.
 //! * [`trees`]: every kind of entry, long names and paths, huge folders and files, what cannot be read.
 //! * [`live`]: files that change while they are read.
+//! * [`named`]: repositories by the names that the configuration gives them.
+//! * [`recovery`]: `key generate`, and the recovery kit, whose commands are followed to the letter.
 //! * [`safety`]: what is not to happen: losing a source, the repository, the system, or a snapshot that looks complete.
 //! * [`s3`]: the program against an S3 server that fails.
 //! * [`engine`]: the engine in the process, on stores that tests control.
@@ -16,15 +19,18 @@
 
 #![expect(clippy::print_stdout, reason = "what a test prints is shown when it fails")]
 
+mod archives;
 mod cli;
 mod config;
 mod crash;
 mod damage;
 mod engine;
 mod live;
+mod named;
 mod oracle;
 mod peer;
 mod random;
+mod recovery;
 mod s3;
 mod safety;
 mod scene;
