@@ -38,6 +38,10 @@ pub enum Error {
     WrongIdentity {
         /// The archive.
         name: String,
+        /// How it is encrypted, as its manifest says.
+        method: String,
+        /// For whom, as its manifest says; nobody in particular for a passphrase.
+        recipients: Vec<String>,
     },
     /// Another process holds a lock.
     #[error("the repository is locked {holder}")]
@@ -104,6 +108,14 @@ pub enum Error {
     /// Several things match a shortened name.
     #[error("`{prefix}` is the beginning of {count} snapshots' ids")]
     Ambiguous {
+        /// As it was asked for.
+        prefix: String,
+        /// How many match.
+        count: usize,
+    },
+    /// Several archives match a shortened name.
+    #[error("`{prefix}` is the beginning of {count} archives' names")]
+    AmbiguousArchive {
         /// As it was asked for.
         prefix: String,
         /// How many match.
@@ -178,9 +190,7 @@ impl Error {
             Self::NoRepository { .. } => "Check the address, or create a repository there with `mainstay init`.",
             Self::AlreadyExists { .. } => "Use it as it is, or choose another address.",
             Self::WrongPassword { .. } => "Check the password, and that this is the repository that it belongs to.",
-            Self::WrongIdentity { .. } => {
-                "Give the identity or passphrase that it was encrypted for; its manifest names the recipients."
-            }
+            Self::WrongIdentity { method, recipients, .. } => return Some(identity_hint(method, recipients)),
             Self::Locked { .. } => {
                 "Wait for the other process (`--retry-lock 10m`), or remove locks of dead processes with `mainstay unlock`."
             }
@@ -194,6 +204,12 @@ impl Error {
             Self::Damaged { object: "key", .. } => {
                 "It opens nothing: open the repository with another password and remove it with `mainstay key remove ID`."
             }
+            Self::Damaged {
+                object: "archive" | "manifest",
+                ..
+            } => {
+                "Run `mainstay check --read-data` to see the extent of the damage; other archives do not depend on this one."
+            }
             Self::Damaged { .. } => {
                 "Run `mainstay check --read-data` to see the extent of the damage; `mainstay repair` says how to go on."
             }
@@ -205,7 +221,9 @@ impl Error {
                 _ => return None,
             },
             Self::NotFound { what: "snapshot", .. } => "List the snapshots with `mainstay snapshots`.",
-            Self::NotFound { what: "archive", .. } => "Check the name: an archive without a manifest is not listed.",
+            Self::NotFound { what: "archive", .. } => {
+                "List the archives with `mainstay snapshots`; one without a manifest is not there."
+            }
             Self::NotFound { what: "path", .. } => "List what the snapshot holds with `mainstay ls SNAPSHOT`.",
             Self::NotFound { what: "key", .. } => "List the keys with `mainstay key list`.",
             Self::NotFound { what: "lock", .. } => "List the locks with `mainstay list locks`.",
@@ -214,6 +232,7 @@ impl Error {
             Self::NotFound { what: "blob", .. } => "List the blobs with `mainstay list blobs`.",
             Self::NotFound { .. } => "Run `mainstay check` to see whether the repository is complete.",
             Self::Ambiguous { .. } => "Give more digits of the id.",
+            Self::AmbiguousArchive { .. } => "Give more of the name; `mainstay snapshots` lists them.",
             Self::Refused { hint, .. } => return Some(hint.clone()),
             Self::Verification(_) => {
                 "Nothing wrong was stored. This points at faulty memory or at a defect: test the memory, then report it."
@@ -221,5 +240,38 @@ impl Error {
             Self::Interrupted => return None,
         };
         Some(text.to_owned())
+    }
+}
+
+/// Which key opens an archive, and how it is given.
+fn identity_hint(method: &str, recipients: &[String]) -> String {
+    let all = |kind: &str| {
+        let names: Vec<String> = recipients.iter().map(|name| format!("`{}`", shortened(name))).collect();
+        format!("It was encrypted {kind} {}", names.join(", "))
+    };
+    match method {
+        "age-passphrase" | "openpgp-passphrase" => {
+            "It was encrypted with a passphrase: give the right one with `--password-file FILE`.".to_owned()
+        }
+        "openpgp" => format!(
+            "{}: give what `gpg --export-secret-keys` prints for one of them with `--identity FILE`.",
+            all("with OpenPGP for the keys")
+        ),
+        _ => format!(
+            "{}: give the private key of one of them with `--identity FILE`.",
+            all("with age for")
+        ),
+    }
+}
+
+/// An SSH key without most of its digits: kind and comment tell people which it is.
+fn shortened(recipient: &str) -> String {
+    let words: Vec<&str> = recipient.split_whitespace().collect();
+    match words[..] {
+        [kind, key, ..] if key.len() > 24 => {
+            let comment = words[2..].iter().map(|word| format!(" {word}")).collect::<String>();
+            format!("{kind} {}…{comment}", key.get(..20).unwrap_or(key))
+        }
+        _ => recipient.to_owned(),
     }
 }

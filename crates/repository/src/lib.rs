@@ -1,5 +1,6 @@
 //! Snapshots in, snapshots out.
 //!
+//! [`points`] is what both formats have in common.
 //! [`archive`] writes and reads plain archives that standard tools open, one object per run.
 //! [`restic`] is the engine for repositories in restic's format, version 2 (and reading version 1): it stays interchangeable with
 //! stock restic in both directions, locks included. [`local`] reads and writes the local file system.
@@ -11,6 +12,7 @@ mod filter;
 mod id;
 pub mod local;
 mod monitor;
+pub mod points;
 pub mod restic;
 pub mod retention;
 mod size;

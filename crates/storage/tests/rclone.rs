@@ -167,7 +167,7 @@ fn heavy_a_full_disk_and_a_read_only_one() {
     let scene = Scene::new();
     fs::create_dir(scene.disk()).unwrap();
     let outcome = |flags: MountFlags, work: &dyn Fn(&dyn Store) -> ErrorKind| {
-        mount("tmpfs", &scene.disk(), "tmpfs", flags, Some(c"size=8m"))
+        mount("tmpfs", scene.disk(), "tmpfs", flags, Some(c"size=8m"))
             .expect("this test mounts a file system and has to run as root");
         let kind = work(&*scene.store());
         unmount(scene.disk(), UnmountFlags::DETACH).unwrap();

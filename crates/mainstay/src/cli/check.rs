@@ -1,7 +1,8 @@
 //! `mainstay check`.
 
-use super::Context;
+use super::opened::refuse;
 use super::output::{bytes, count};
+use super::{Context, archives};
 use crate::exit::Exit;
 use repository::restic::check::{self, CheckOptions, CheckReport, Problem, ReadSubset};
 use repository::restic::repository::Repository;
@@ -34,6 +35,14 @@ pub struct Args {
 
 /// Look for damage.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
+    if context.chosen()?.holds_archives() {
+        let given = [
+            ("--read-data-subset", args.read_data_subset.is_some()),
+            ("--with-cache", args.with_cache),
+        ];
+        refuse(&given)?;
+        return archives::check::run(args.read_data, context);
+    }
     let (repository, _cache) = open(&args, context)?;
     let mut progress = context.progress();
     let _lock = context.lock_for_reading(&repository, &progress)?;
@@ -70,16 +79,14 @@ fn open(args: &Args, context: &Context) -> anyhow::Result<(Repository, Option<Te
     if args.with_cache {
         return Ok((context.open()?, None));
     }
-    let location = context.location()?;
-    let mut options = context.open_options(&location)?;
+    let chosen = context.chosen_restic()?;
+    let location = chosen.location()?;
+    let mut options = context.open_options(location)?;
     let is_remote = options.remote && options.cache.is_some();
     let unwritable = repository::Error::local("create a temporary directory in", std::env::temp_dir());
     let cache = is_remote.then(tempfile::tempdir).transpose().map_err(unwritable)?;
     options.cache = cache.as_ref().map(|directory| directory.path().to_path_buf());
-    Ok((
-        context.open_at(&location, &context.password_source()?, &options)?,
-        cache,
-    ))
+    Ok((context.open_at(chosen, &context.password_source()?, &options)?, cache))
 }
 
 fn checked(report: &CheckReport) -> String {

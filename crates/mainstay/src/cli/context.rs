@@ -1,11 +1,12 @@
 //! What every command works with: options and environment made sense of.
 
+use super::chosen::{self, Chosen};
 use super::global::GlobalArgs;
 use super::output::{Output, Progress, ProgressMode, Retries};
-use crate::config::address::{self, AddressNames, AddressOptions};
+use crate::config::address::{AddressNames, AddressOptions};
 use crate::config::env::{self, Environment};
 use crate::config::file::{self, Draft, Loaded};
-use crate::config::model;
+use crate::config::model::{self, Format};
 use crate::config::password::{PasswordNames, PasswordOptions, Source};
 use crate::config::store::{self, StoreOptions};
 use crate::config::{Misuse, directories};
@@ -15,7 +16,7 @@ use repository::restic::repository::{OpenOptions, Repository};
 use repository::{Cancel, Monitor};
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use storage::{Location, Store};
 
@@ -26,7 +27,8 @@ const ADDRESS: AddressNames = AddressNames {
     file_variable: Some(env::REPOSITORY_FILE),
 };
 
-const PASSWORD: PasswordNames = PasswordNames {
+/// Names of its password, and of the passphrase of archives.
+pub const PASSWORD: PasswordNames = PasswordNames {
     subject: "the repository",
     file_option: "--password-file",
     command_option: "--password-command",
@@ -45,6 +47,7 @@ pub struct Context {
     environment: Environment,
     cancel: Cancel,
     retries: Retries,
+    chosen: OnceLock<Chosen>,
 }
 
 impl Context {
@@ -55,6 +58,7 @@ impl Context {
             globals,
             environment,
             cancel,
+            chosen: OnceLock::new(),
         }
     }
 
@@ -133,22 +137,49 @@ impl Context {
         self.globals.repo.is_some() || self.globals.repository_file.is_some()
     }
 
-    /// Where the repository is.
-    pub fn location(&self) -> Result<Location, Misuse> {
+    /// The repository that the command works on.
+    pub fn chosen(&self) -> anyhow::Result<&Chosen> {
+        if let Some(chosen) = self.chosen.get() {
+            return Ok(chosen);
+        }
         let options = AddressOptions {
             address: self.globals.repo.clone(),
             file: self.globals.repository_file.clone(),
         };
-        address::resolve(options, ADDRESS, &self.environment)
+        let chosen = chosen::choose(options, ADDRESS, self)?;
+        Ok(self.chosen.get_or_init(|| chosen))
     }
 
-    /// Where its password comes from.
-    pub fn password_source(&self) -> Result<Source, Misuse> {
-        let PasswordOptions { file, command } = self.password_options();
-        Source::choose(PasswordOptions { file, command }, PASSWORD, &self.environment)
+    /// The same, if it is one in restic's format.
+    pub fn chosen_restic(&self) -> anyhow::Result<&Chosen> {
+        let chosen = self.chosen()?;
+        chosen.demand_restic()?;
+        Ok(chosen)
     }
 
-    fn password_options(&self) -> PasswordOptions {
+    /// Where its password comes from: from options, the configuration, or variables, whichever says it first.
+    pub fn password_source(&self) -> anyhow::Result<Source> {
+        self.password_of(self.chosen()?, self.password_options(), PASSWORD)
+    }
+
+    /// The same for another repository.
+    pub fn password_of(
+        &self,
+        chosen: &Chosen,
+        options: PasswordOptions,
+        names: PasswordNames,
+    ) -> anyhow::Result<Source> {
+        match chosen {
+            Chosen::Configured(repository) if !options.is_given() => match &repository.format {
+                Format::Restic { password, .. } => Ok(Source::Configured(password.clone())),
+                Format::Archive(_) => Ok(Source::choose(options, names, &self.environment)?),
+            },
+            _ => Ok(Source::choose(options, names, &self.environment)?),
+        }
+    }
+
+    /// What the options say about it.
+    pub fn password_options(&self) -> PasswordOptions {
         PasswordOptions {
             file: self.globals.password_file.clone(),
             command: self.globals.password_command.clone(),
@@ -157,32 +188,56 @@ impl Context {
 
     /// The store at `location`, with the limits and options given.
     pub fn store(&self, location: &Location) -> anyhow::Result<Arc<dyn Store>> {
-        let given = StoreOptions {
+        let options = store::resolve(&self.store_options(), &self.environment, &self.cancel)?;
+        self.open_store(location, options)
+    }
+
+    /// The store of a repository that is configured, with its own options and secrets; what the command line says goes before them.
+    pub fn store_of(&self, repository: &model::Repository) -> anyhow::Result<Arc<dyn Store>> {
+        self.open_store(repository.place.location()?, self.options_of(repository)?)
+    }
+
+    /// The same for one of several repositories: its waits end also when `give_up` is raised, and it is not tried for long.
+    pub fn store_of_several(
+        &self,
+        repository: &model::Repository,
+        give_up: Option<&Cancel>,
+    ) -> anyhow::Result<Arc<dyn Store>> {
+        let Some(give_up) = give_up else {
+            return self.store_of(repository);
+        };
+        let mut options = self.options_of(repository)?;
+        options.cancel.push(give_up.flag());
+        options.retry.total = SHORT_PATIENCE;
+        self.open_store(repository.place.location()?, options)
+    }
+
+    fn options_of(&self, repository: &model::Repository) -> anyhow::Result<storage::Options> {
+        let base = store::resolve(&StoreOptions::default(), &self.environment, &self.cancel)?;
+        let mut options = repository.store_options(base, &self.environment)?;
+        self.store_options().apply(&mut options)?;
+        Ok(options)
+    }
+
+    /// The store of the repository that was chosen.
+    pub fn store_at(&self, chosen: &Chosen) -> anyhow::Result<Arc<dyn Store>> {
+        match chosen {
+            Chosen::Restic(location) | Chosen::Archives(location) => self.store(location),
+            Chosen::Configured(repository) => self.store_of(repository),
+        }
+    }
+
+    fn store_options(&self) -> StoreOptions {
+        StoreOptions {
             pairs: self.globals.options.clone(),
             limit_upload: self.globals.limit_upload,
             limit_download: self.globals.limit_download,
-        };
-        let mut options = store::resolve(&given, &self.environment, &self.cancel)?;
-        options.on_retry = Some(self.retries.on_retry());
-        Ok(storage::open(location, &options).map_err(repository::Error::from)?)
+        }
     }
 
-    /// The store of a repository that is configured, with its own options and secrets. Its waits end also when `give_up` is raised; who
-    /// can give up does not wait for long.
-    pub fn store_of(&self, repository: &model::Repository, give_up: Option<&Cancel>) -> anyhow::Result<Arc<dyn Store>> {
-        let given = StoreOptions {
-            pairs: Vec::new(),
-            limit_upload: self.globals.limit_upload,
-            limit_download: self.globals.limit_download,
-        };
-        let base = store::resolve(&given, &self.environment, &self.cancel)?;
-        let mut options = repository.store_options(base, &self.environment)?;
+    fn open_store(&self, location: &Location, mut options: storage::Options) -> anyhow::Result<Arc<dyn Store>> {
         options.on_retry = Some(self.retries.on_retry());
-        if let Some(give_up) = give_up {
-            options.cancel.push(give_up.flag());
-            options.retry.total = SHORT_PATIENCE;
-        }
-        Ok(storage::open(repository.place.location()?, &options).map_err(repository::Error::from)?)
+        Ok(storage::open(location, &options).map_err(repository::Error::from)?)
     }
 
     /// How to open a repository at `location`.
@@ -206,14 +261,18 @@ impl Context {
 
     /// Open the repository.
     pub fn open(&self) -> anyhow::Result<Repository> {
-        let location = self.location()?;
-        let options = self.open_options(&location)?;
-        self.open_at(&location, &self.password_source()?, &options)
+        let chosen = self.chosen_restic()?;
+        if !self.globals.identity.is_empty() {
+            let hint = "Leave it out; a repository of format `restic` is opened by its password.";
+            return Err(Misuse::new("`--identity` is for archives", hint).into());
+        }
+        let options = self.open_options(chosen.location()?)?;
+        self.open_at(chosen, &self.password_source()?, &options)
     }
 
-    /// Open the repository at `location`. Whether there is one is found out before anybody types a password.
-    pub fn open_at(&self, location: &Location, password: &Source, options: &OpenOptions) -> anyhow::Result<Repository> {
-        let store = self.store(location)?;
+    /// Open the repository that was chosen. Whether there is one is found out before anybody types a password.
+    pub fn open_at(&self, chosen: &Chosen, password: &Source, options: &OpenOptions) -> anyhow::Result<Repository> {
+        let store = self.store_at(chosen)?;
         if matches!(password, Source::Terminal(_)) && !holds_repository(&*store)? {
             return Err(repository::Error::NoRepository {
                 location: store.location(),
@@ -271,11 +330,23 @@ impl Context {
         }
     }
 
-    /// How new packs are made.
+    /// How new packs are made: as the command line says, or else the configuration of the repository that was opened.
     pub fn pack_options(&self) -> PackOptions {
+        let configured = match self.chosen.get() {
+            Some(Chosen::Configured(repository)) => Some(&repository.format),
+            _ => None,
+        };
+        let (compression, pack_size) = match configured {
+            Some(Format::Restic {
+                compression,
+                pack_size_bytes,
+                ..
+            }) => (Some(*compression), *pack_size_bytes),
+            _ => (None, None),
+        };
         PackOptions {
-            pack_size: self.globals.pack_size.unwrap_or(DEFAULT_PACK_SIZE),
-            compression: self.globals.compression.unwrap_or_default(),
+            pack_size: self.globals.pack_size.or(pack_size).unwrap_or(DEFAULT_PACK_SIZE),
+            compression: self.globals.compression.or(compression).unwrap_or_default(),
         }
     }
 }

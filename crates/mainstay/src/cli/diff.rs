@@ -1,8 +1,8 @@
 //! `mainstay diff`.
 
-use super::Context;
 use super::output::{bytes, count};
 use super::selection::FilterArgs;
+use super::{Context, archives};
 use crate::exit::Exit;
 use repository::Error;
 use repository::restic::diff::{Change, DiffOptions, DiffReport, SideTotals, diff};
@@ -36,6 +36,9 @@ pub struct Args {
 
 /// Show what differs between two snapshots.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
+    if context.chosen()?.holds_archives() {
+        return of_archives(&args, context);
+    }
     let repository = context.open()?;
     let monitor = context.monitor();
     let _lock = context.lock_for_reading(&repository, &monitor)?;
@@ -86,6 +89,24 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         output.info(to_text(&report))?;
     }
     Ok(Exit::from_problems(monitor.problems()))
+}
+
+fn of_archives(args: &Args, context: &Context) -> anyhow::Result<Exit> {
+    let output = context.output();
+    let mut out = output.writer();
+    let mut each = |path: &Path, change: Change| {
+        if output.is_json() {
+            print_json(&mut out, path, change)
+        } else {
+            print(&mut out, path, change)
+        }
+    };
+    let sides = [args.before.as_str(), args.after.as_str()];
+    let (exit, end) = archives::diff::run(sides, &args.filter, args.metadata, context, &mut each)?;
+    out.flush()?;
+    drop(out);
+    end.print(output)?;
+    Ok(exit)
 }
 
 fn print(out: &mut impl Write, path: &Path, change: Change) -> io::Result<()> {

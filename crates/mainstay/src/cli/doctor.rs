@@ -1,5 +1,6 @@
 //! `mainstay doctor`.
 
+use super::chosen::Chosen;
 use super::output::table;
 use super::{Context, location_path};
 use crate::config::Misuse;
@@ -60,12 +61,12 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
 /// Those that are named, or all that are configured, or the one of `--repo`.
 fn patients(args: &Args, context: &Context) -> anyhow::Result<Vec<Patient>> {
     if args.names.is_empty() && context.names_repository() {
-        let location = context.location()?;
+        let chosen = context.chosen()?;
         return Ok(vec![Patient {
-            name: location.to_string(),
-            store: context.store(&location)?,
-            append_only: false,
-            directory: location_path(&location),
+            name: chosen.shown(),
+            store: context.store_at(chosen)?,
+            append_only: matches!(chosen, Chosen::Configured(repository) if repository.append_only),
+            directory: location_path(chosen.location()?),
         }]);
     }
     let config = context.configuration()?.config;
@@ -84,7 +85,7 @@ fn patients(args: &Args, context: &Context) -> anyhow::Result<Vec<Patient>> {
     let open = |repository: &&crate::config::model::Repository| {
         Ok(Patient {
             name: repository.name.clone(),
-            store: context.store_of(repository, None)?,
+            store: context.store_of(repository)?,
             append_only: repository.append_only,
             directory: location_path(repository.place.location()?),
         })

@@ -4,12 +4,7 @@ use super::Context;
 use super::selection::FilterArgs;
 use crate::config::Misuse;
 use crate::exit::Exit;
-use repository::Id;
-use repository::restic::dump::{dump_file, dump_tar};
-use repository::restic::index::Index;
-use repository::restic::node::NodeKind;
-use repository::restic::repository::Repository;
-use repository::restic::select::{Found, Selected, find_path, select};
+use repository::Error;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -25,7 +20,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Id of a snapshot, or its beginning, or `latest`; `:DIRECTORY` behind it makes that the root
+    /// Id of a snapshot or name of an archive, or its beginning, or `latest`; `:DIRECTORY` behind it makes that the root
     snapshot: String,
     /// A file, or a directory, which becomes a tar archive
     path: PathBuf,
@@ -38,26 +33,22 @@ pub struct Args {
 
 /// Write a file or directory of a snapshot to standard output or to a file.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
-    let repository = context.open()?;
     let monitor = context.monitor();
-    let _lock = context.lock_for_reading(&repository, &monitor)?;
-    let selected = select(&repository, &args.snapshot, &args.filter.filter(), &monitor)?;
-    let index = repository.load_readable_index(&monitor)?;
+    let mut opened = context.open_any(&monitor)?;
+    let selected = opened.select(&args.snapshot, &args.filter, context, &monitor)?;
     let mut file = args.target.as_deref().map(new_file).transpose()?;
     let out: Box<dyn Write + '_> = match &mut file {
         Some((file, _)) => Box::new(BufWriter::new(file)),
         None => Box::new(context.output().writer()),
     };
     let mut out = Watched { out, closed: false };
-    let dumped = match target(&repository, &index, &selected, &args.path)? {
-        Target::File(node) => dump_file(&repository, &index, &node, &mut out, context.cancel(), &monitor),
-        Target::Directory(tree, path) => {
-            if args.target.is_none() {
-                refuse_terminal()?;
-            }
-            dump_tar(&repository, &index, &tree, &path, &mut out, context.cancel(), &monitor)
-        }
+    let may_be_directory = || match args.target {
+        Some(_) => Ok(()),
+        None => refuse_terminal(),
     };
+    let dumped = opened
+        .points()
+        .dump(&selected, &args.path, &mut out, &may_be_directory, &monitor);
     let flushed = out.flush();
     if out.closed {
         return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
@@ -87,42 +78,14 @@ fn cannot_write(path: &Path, error: io::Error) -> Misuse {
     Misuse::new(message, "Check the directory's path, permissions and free space.").because(error)
 }
 
-/// What is dumped.
-enum Target {
-    File(Box<repository::restic::node::Node>),
-    Directory(Id, PathBuf),
-}
-
-fn target(repository: &Repository, index: &Index, selected: &Selected, path: &Path) -> anyhow::Result<Target> {
-    let root = selected.tree(repository, index)?;
-    let below = selected.subfolder.as_deref().unwrap_or(Path::new("/"));
-    let full = below.join(path.strip_prefix("/").unwrap_or(path));
-    match find_path(repository, index, &root, path)? {
-        Found::Root => Ok(Target::Directory(root, full)),
-        Found::Node(node) => match (node.kind, node.subtree) {
-            (NodeKind::File, _) => Ok(Target::File(node)),
-            (NodeKind::Dir, Some(tree)) => Ok(Target::Directory(tree, full)),
-            (kind, _) => {
-                let message = format!(
-                    "`{}` is neither a file nor a directory, but of kind `{}`",
-                    full.display(),
-                    kind.name()
-                );
-                Err(Misuse::new(message, "Dump the directory that it is in, or restore it.").into())
-            }
-        },
-    }
-}
-
-fn refuse_terminal() -> Result<(), Misuse> {
+fn refuse_terminal() -> Result<(), Error> {
     if !io::stdout().is_terminal() {
         return Ok(());
     }
-    let hint = "Write it to a file with `> FILE.tar`, or list it with `| tar --list`.";
-    Err(Misuse::new(
-        "a directory becomes a tar archive, which a terminal cannot show",
-        hint,
-    ))
+    Err(Error::Refused {
+        message: "a directory becomes a tar archive, which a terminal cannot show".to_owned(),
+        hint: "Write it to a file with `> FILE.tar`, or list it with `| tar --list`.".to_owned(),
+    })
 }
 
 /// Remembers that the reader went away, which the engine cannot tell from a disk that fails.

@@ -1,6 +1,7 @@
 //! One entry of a snapshot as `ls` and `find` show it.
 
 use crate::clock;
+use repository::points::RestorePoint;
 use repository::restic::mode;
 use repository::restic::node::{Node, NodeKind};
 use serde_json::{Value, json};
@@ -26,8 +27,31 @@ pub fn write_long(out: &mut impl Write, path: &Path, node: &Node) -> io::Result<
     if node.kind == NodeKind::Symlink {
         out.write_all(b" -> ")?;
         out.write_all(&node.link_target)?;
+    } else if is_hard_link(node) {
+        out.write_all(b" link to /")?;
+        out.write_all(&node.link_target)?;
     }
     out.write_all(b"\n")
+}
+
+/// As [`to_json`], without what archives do not know.
+pub fn of(point: &RestorePoint, path: &Path, node: &Node) -> Value {
+    let mut value = to_json(path, node);
+    if let (RestorePoint::Archive(_), Some(fields)) = (point, value.as_object_mut()) {
+        for unknown in ["atime", "ctime", "inode"] {
+            fields.remove(unknown);
+        }
+        if is_hard_link(node) {
+            let target = String::from_utf8_lossy(&node.link_target);
+            fields.insert("hardlink".to_owned(), json!(format!("/{target}")));
+        }
+    }
+    value
+}
+
+/// In an archive: another name of a file that comes before it.
+fn is_hard_link(node: &Node) -> bool {
+    node.kind == NodeKind::File && !node.link_target.is_empty()
 }
 
 /// With restic's names. Bytes that are not UTF-8 are replaced.

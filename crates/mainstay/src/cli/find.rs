@@ -1,7 +1,8 @@
 //! `mainstay find`.
 
+use super::opened::refuse;
 use super::selection::{FilterArgs, snapshots};
-use super::{Context, entry, patterns, time};
+use super::{Context, archives, entry, patterns, time};
 use crate::config::Misuse;
 use crate::exit::Exit;
 use jiff::Timestamp;
@@ -57,6 +58,9 @@ pub struct Args {
 
 /// Find entries in snapshots.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
+    if context.chosen()?.holds_archives() {
+        return in_archives(&args, context);
+    }
     let query = query(&args)?;
     let repository = context.open()?;
     let monitor = context.monitor();
@@ -96,6 +100,36 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::from_problems(monitor.problems()))
 }
 
+fn in_archives(args: &Args, context: &Context) -> anyhow::Result<Exit> {
+    let given = [
+        ("--blob", args.blob),
+        ("--tree", args.tree),
+        ("--pack", args.pack),
+        ("--show-pack-id", args.show_pack_id),
+    ];
+    refuse(&given)?;
+    let wanted = archives::find::Wanted {
+        filter: filter(args)?,
+        oldest: args.oldest,
+        newest: args.newest,
+        long: args.long,
+        archives: &args.snapshots,
+        chosen_by: &args.filter,
+    };
+    archives::find::run(&wanted, context)
+}
+
+fn filter(args: &Args) -> Result<Filter, Misuse> {
+    let filter = args.patterns.iter().fold(Filter::builder(), |filter, pattern| {
+        if args.ignore_case {
+            filter.include_any_case(pattern)
+        } else {
+            filter.include(pattern)
+        }
+    });
+    patterns::built(filter.build())
+}
+
 fn query(args: &Args) -> anyhow::Result<Query> {
     if args.blob {
         return Ok(Query::Blobs(ids(args)?));
@@ -106,15 +140,8 @@ fn query(args: &Args) -> anyhow::Result<Query> {
     if args.pack {
         return Ok(Query::Packs(ids(args)?));
     }
-    let filter = args.patterns.iter().fold(Filter::builder(), |filter, pattern| {
-        if args.ignore_case {
-            filter.include_any_case(pattern)
-        } else {
-            filter.include(pattern)
-        }
-    });
     Ok(Query::Entries {
-        filter: patterns::built(filter.build())?,
+        filter: filter(args)?,
         oldest: args.oldest,
         newest: args.newest,
     })

@@ -1,6 +1,7 @@
 //! `mainstay forget`.
 
 use super::Context;
+use super::opened::{Opened, refuse};
 use super::output::{Progress, count, table, trimmed};
 use super::prune::{self, PruneArgs};
 use super::selection::{FilterArgs, GROUPINGS, note_if_none_fits, tag_list};
@@ -10,10 +11,8 @@ use crate::config::Misuse;
 use crate::exit::Exit;
 use jiff::tz::TimeZone;
 use repository::Id;
-use repository::restic::forget::{self, ForgetOptions, ForgetPlan, GroupPlan};
-use repository::restic::lock::{Lock, LockKind};
-use repository::restic::repository::Repository;
-use repository::restic::select;
+use repository::points::{ForgetGroup, ForgetOptions, ForgetPlan, Forgetting, Snapshots, ids};
+use repository::restic::lock::LockKind;
 use repository::retention::{Count, Duration, GroupBy, Policy};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -31,22 +30,17 @@ snapshot is refused.";
 // In restic's forget, -H is --keep-hourly: `-H 24` taken for a host's name would keep and remove nothing.
 #[command(after_help = EXAMPLES, mut_arg("hosts", |hosts| hosts.short(None)))]
 pub struct Args {
-    /// Ids of snapshots to remove, or their beginnings, or `latest`; without rules
+    /// Ids of snapshots to remove (names of archives), or their beginnings, or `latest`; without rules
     snapshots: Vec<String>,
     #[command(flatten)]
     keep: KeepArgs,
     #[command(flatten)]
     filter: FilterArgs,
-    /// What the snapshots of a group have in common: host, paths, tags, separated by commas; empty for one group
-    #[arg(
-        short,
-        long,
-        value_name = "KEYS",
-        default_value = "host,paths",
-        hide_possible_values = true
-    )]
+    /// What the snapshots of a group have in common: host, paths, tags, separated by commas; empty for one group;
+    /// host,paths if it is not given
+    #[arg(short, long, value_name = "KEYS", hide_possible_values = true)]
     #[arg(value_parser = suggest::<GroupBy>(&GROUPINGS))]
-    group_by: GroupBy,
+    group_by: Option<GroupBy>,
     /// Allow that nothing is left of a group
     #[arg(long)]
     allow_empty: bool,
@@ -130,32 +124,62 @@ impl KeepArgs {
 
 /// Remove snapshots that no rule keeps, or that are named.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
-    let policy = policy(&args)?;
-    let repository = context.open()?;
+    let what = what(&args)?;
     let mut progress = context.progress();
+    let opened = open(&args, context, &progress)?;
+    let options = ForgetOptions {
+        what,
+        filter: opened.filter(&args.filter)?,
+        group_by: args.group_by.unwrap_or_default(),
+        allow_empty: args.allow_empty,
+        timezone: TimeZone::system(),
+    };
+    let plan = opened.points().plan_forget(&options, &progress)?;
+    if plan.groups.is_empty() && matches!(options.what, Forgetting::ByPolicy(_)) {
+        note_if_none_fits(&options.filter, &progress);
+    }
+    if !args.dry_run {
+        opened.points().forget(&plan, &progress)?;
+    }
+    print(&plan, &args, &opened, context)?;
+    match &opened {
+        Opened::Snapshots(snapshots) if args.prune && !plan.remove.is_empty() => {
+            prune_after(&args, &ids(&plan.remove)?, snapshots, context, &mut progress)?;
+        }
+        _ => {}
+    }
+    Ok(Exit::from_problems(plan.unreadable as u64))
+}
+
+/// With the lock that a repository in restic's format needs.
+fn open(args: &Args, context: &Context, progress: &Progress) -> anyhow::Result<Opened> {
+    if context.chosen()?.holds_archives() {
+        let given = [
+            ("--group-by", args.group_by.is_some()),
+            ("--allow-empty", args.allow_empty),
+            ("--prune", args.prune),
+            ("--keep-tag", !args.keep.keep_tag.is_empty()),
+        ];
+        refuse(&given)?;
+        return Ok(Opened::Archives(context.open_archives()?));
+    }
+    let repository = context.open()?;
     let kind = if args.dry_run {
         LockKind::Shared
     } else {
         LockKind::Exclusive
     };
-    let lock = context.lock(&repository, kind, &progress)?;
-    let plan = plan(&args, policy, &repository, &progress)?;
-    if !args.dry_run {
-        forget::execute(&repository, &plan, &lock, context.cancel(), &progress)?;
-    }
-    print(&plan, &args, context)?;
-    if args.prune && !plan.remove.is_empty() {
-        prune_after(&args, &plan.remove, &repository, &lock, context, &mut progress)?;
-    }
-    Ok(Exit::from_problems(plan.unreadable as u64))
+    let lock = context.lock(&repository, kind, progress)?;
+    let snapshots = Snapshots::new(repository, Some(lock), context.cancel().clone());
+    Ok(Opened::Snapshots(Box::new(snapshots)))
 }
 
 /// The rules, unless snapshots are named.
-fn policy(args: &Args) -> Result<Option<Policy>, Misuse> {
+fn what(args: &Args) -> Result<Forgetting, Misuse> {
     let policy = args.keep.policy();
     match (policy.is_empty(), args.snapshots.is_empty()) {
-        (false, true) => Ok(Some(policy)),
-        (true, false) => Ok(None),
+        (false, true) => Ok(Forgetting::ByPolicy(policy)),
+        (true, false) => Ok(Forgetting::Named(args.snapshots.clone())),
         (true, true) => Err(Misuse::new(
             "neither rules nor snapshots are given",
             "Say what to keep, for example `--keep-daily 7 --keep-weekly 5 --keep-monthly 12`.",
@@ -167,66 +191,34 @@ fn policy(args: &Args) -> Result<Option<Policy>, Misuse> {
     }
 }
 
-fn plan(
-    args: &Args,
-    policy: Option<Policy>,
-    repository: &Repository,
-    progress: &Progress,
-) -> anyhow::Result<ForgetPlan> {
-    let Some(policy) = policy else {
-        let ids = args
-            .snapshots
-            .iter()
-            .map(|name| id_of(name, args, repository, progress))
-            .collect::<Result<Vec<_>, _>>()?;
-        return Ok(forget::plan_ids(repository, &ids, args.allow_empty, progress)?);
-    };
-    let options = ForgetOptions {
-        policy,
-        group_by: args.group_by,
-        filter: args.filter.filter(),
-        allow_empty: args.allow_empty,
-        timezone: TimeZone::system(),
-    };
-    let plan = forget::plan(repository, &options, progress)?;
-    if plan.groups.is_empty() {
-        note_if_none_fits(&options.filter, progress);
-    }
-    Ok(plan)
-}
-
-/// Unlike in other commands, the snapshot need not be readable.
-fn id_of(name: &str, args: &Args, repository: &Repository, progress: &Progress) -> repository::Result<Id> {
-    if name == "latest" {
-        return Ok(select::select(repository, name, &args.filter.filter(), progress)?.id);
-    }
-    select::full_id(repository, name)
-}
-
 fn prune_after(
     args: &Args,
     removed: &[Id],
-    repository: &Repository,
-    lock: &Lock,
+    snapshots: &Snapshots,
     context: &Context,
     progress: &mut Progress,
 ) -> anyhow::Result<()> {
     let options = args.pruning.options(context);
+    let repository = snapshots.repository();
     if args.dry_run {
         let plan = prune::plan_without(repository, removed, &options, context, progress)?;
         progress.finish();
         prune::print_plan(&plan, context.output())?;
     } else {
-        let (plan, report) = prune::execute(repository, lock, &options, context, progress)?;
+        let (plan, report) = prune::execute(repository, snapshots.lock()?, &options, context, progress)?;
         progress.finish();
         prune::print_report(&plan, &report, context.output())?;
     }
     Ok(())
 }
 
-fn print(plan: &ForgetPlan, args: &Args, context: &Context) -> anyhow::Result<()> {
+fn print(plan: &ForgetPlan, args: &Args, opened: &Opened, context: &Context) -> anyhow::Result<()> {
     let groups = plan.groups.iter().map(|group| group_text(group, args.compact));
     let mut text = groups.collect::<String>();
+    let noun = match opened {
+        Opened::Snapshots(_) => "snapshot",
+        Opened::Archives(_) => "archive",
+    };
     let verb = if args.dry_run { "would be removed" } else { "removed" };
     let kept = plan
         .groups
@@ -237,30 +229,30 @@ fn print(plan: &ForgetPlan, args: &Args, context: &Context) -> anyhow::Result<()
     for id in &plan.remove_unreadable {
         let _ = writeln!(text, "snapshot {id} cannot be read: {verb}");
     }
-    let _ = write!(
-        text,
-        "{} kept, {} {verb}",
-        count(kept as u64, "snapshot"),
-        plan.remove.len()
-    );
+    let _ = write!(text, "{} kept, {} {verb}", count(kept as u64, noun), plan.remove.len());
     let mut value = json!(plan);
     value["message_type"] = json!("forget");
     value["dry_run"] = json!(args.dry_run);
     Ok(context.output().done(&value, text)?)
 }
 
-fn group_text(group: &GroupPlan, compact: bool) -> String {
+fn group_text(group: &ForgetGroup, compact: bool) -> String {
     let host = group.host.as_ref().map(|host| format!("host {host}"));
+    let job = group.job.as_ref().map(|job| format!("job {job}"));
     let paths = group.paths.as_ref().map(|paths| format!("paths {}", paths.join(", ")));
     let tags = group.tags.as_ref().map(|tags| format!("tags {}", tags.join(",")));
-    let title = [host, paths, tags].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let title = [host, job, paths, tags]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(", ");
     let headings = ["", "ID", "Time", "Tags", "Reason"];
     let columns = if compact { 4 } else { 5 };
     let mut table = table(&headings[..columns]);
     for decision in &group.decisions {
         let what = if decision.keep { "keep" } else { "remove" };
         let (time, tags) = (clock::local(decision.time), decision.tags.join(","));
-        let row = [what, &decision.id.short(), &time, &tags, &decision.reasons.join(", ")];
+        let row = [what, &decision.short_id, &time, &tags, &decision.reasons.join(", ")];
         table.add_row(&row[..columns]);
     }
     format!(

@@ -1,9 +1,9 @@
 //! Options that name a second repository, to take something over from.
 
-use super::Context;
-use crate::config::address::{self, AddressNames, AddressOptions};
+use super::{Context, chosen};
+use crate::config::address::{AddressNames, AddressOptions};
 use crate::config::env;
-use crate::config::password::{PasswordNames, PasswordOptions, Source};
+use crate::config::password::{PasswordNames, PasswordOptions};
 use repository::restic::repository::Repository;
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ const PASSWORD: PasswordNames = PasswordNames {
 /// Options that name another repository.
 #[derive(Debug, clap::Args)]
 pub struct FromArgs {
-    /// Repository to copy from
+    /// Repository to copy from: an address, or the name of one that is configured
     #[arg(long, value_name = "ADDRESS")]
     from_repo: Option<String>,
     /// File to read that address from
@@ -49,14 +49,15 @@ impl FromArgs {
             address: self.from_repo,
             file: self.from_repository_file,
         };
-        let location = address::resolve(options, ADDRESS, context.environment())?;
+        let chosen = chosen::choose(options, ADDRESS, context)?;
+        chosen.demand_restic()?;
         let options = PasswordOptions {
             file: self.from_password_file,
             command: self.from_password_command,
         };
-        let password = Source::choose(options, PASSWORD, context.environment())?;
-        let mut options = context.open_options(&location)?;
+        let password = context.password_of(&chosen, options, PASSWORD)?;
+        let mut options = context.open_options(chosen.location()?)?;
         options.key_hint = self.from_key_hint;
-        context.open_at(&location, &password, &options)
+        context.open_at(&chosen, &password, &options)
     }
 }

@@ -14,10 +14,11 @@ const HEADING: &str = "Global options";
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = HEADING)]
 pub struct GlobalArgs {
-    /// Repository: a directory, s3:https://HOST/BUCKET/PREFIX, or s3://BUCKET/PREFIX
-    #[arg(short, long, global = true, value_name = "ADDRESS")]
+    /// Repository: its name in the configuration, or an address: a directory (`./NAME` is one always),
+    /// s3:https://HOST/BUCKET/PREFIX, or s3://BUCKET/PREFIX; archive:ADDRESS for archives. May be left out if one is configured
+    #[arg(short, long, global = true, value_name = "NAME|ADDRESS")]
     pub repo: Option<String>,
-    /// Configuration file, for commands that use one; without it, mainstay.yaml here or in /etc/mainstay
+    /// Configuration file; without it, mainstay.yaml here or in /etc/mainstay
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// File to read the repository's address from
@@ -29,6 +30,15 @@ pub struct GlobalArgs {
     /// Command that prints the password
     #[arg(long, global = true, value_name = "COMMAND")]
     pub password_command: Option<String>,
+    /// Private key that opens archives: a file of age identities, an SSH key, or OpenPGP secret keys; may be repeated
+    #[arg(long, global = true, value_name = "FILE")]
+    pub identity: Vec<PathBuf>,
+    /// File to read the passphrase of that key from, if it is protected by one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub identity_password_file: Option<PathBuf>,
+    /// Command that prints that passphrase
+    #[arg(long, global = true, value_name = "COMMAND")]
+    pub identity_password_command: Option<String>,
     /// Id of the key to try first
     #[arg(long, global = true, value_name = "ID")]
     pub key_hint: Option<String>,

@@ -53,8 +53,9 @@ enum Chunker {
 /// Create a repository in an empty place.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     context.refuse_no_lock()?;
-    let location = context.location()?;
-    let store = context.store(&location)?;
+    let chosen = context.chosen_restic()?;
+    let location = chosen.location()?;
+    let store = context.store_at(chosen)?;
     let password = context.password_source()?;
     if holds_repository(&*store)? {
         return Err(repository::Error::AlreadyExists {
@@ -68,7 +69,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         (false, Chunker::Rabin) => Config::create(ChunkerKind::Rabin),
     };
     let password = password.read_new(context.environment())?;
-    let repository = Repository::create(store, password.bytes(), config, &context.open_options(&location)?)?;
+    let repository = Repository::create(store, password.bytes(), config, &context.open_options(location)?)?;
     let id = repository.config().id;
     let text = format!(
         "created repository {} in `{location}`\n\

@@ -1,8 +1,8 @@
 //! `mainstay key`.
 
-use super::Context;
 use super::objects::find_object;
 use super::output::{table, trimmed};
+use super::{Context, key_generate};
 use crate::clock;
 use crate::config::password::Source;
 use crate::config::secret::Secret;
@@ -51,6 +51,9 @@ enum Command {
     /// Replace the password in use by another one
     #[command(after_help = "Examples:\n  mainstay key passwd\n  mainstay key passwd --new-password-file next.key")]
     Passwd(NewPassword),
+    /// Make a key for archives: age's private key into a file, its public key to standard output
+    #[command(after_help = key_generate::EXAMPLES)]
+    Generate(key_generate::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -60,13 +63,14 @@ struct NewPassword {
     new_password_file: Option<PathBuf>,
 }
 
-/// Look after the passwords of a repository.
+/// Look after the passwords of a repository, and make keys for archives.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     match args.command {
         Command::List => list(context),
         Command::Add { password, user, host } => add(&password, &owner(user, host), context),
         Command::Remove { id } => remove(&id, context),
         Command::Passwd(password) => change(&password, context),
+        Command::Generate(args) => key_generate::run(&args, context),
     }
 }
 
@@ -161,7 +165,7 @@ fn change(new: &NewPassword, context: &Context) -> anyhow::Result<Exit> {
 }
 
 fn remove_old(repository: &Repository, new: Id, password: &Secret, context: &Context) -> anyhow::Result<()> {
-    let mut options = context.open_options(&context.location()?)?;
+    let mut options = context.open_options(context.chosen()?.location()?)?;
     options.key_hint = Some(new.to_string());
     let reopened = Repository::open(repository.store().clone(), password.bytes(), &options)?;
     Ok(reopened.remove_key(&repository.key_id())?)

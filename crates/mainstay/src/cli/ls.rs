@@ -4,11 +4,9 @@ use super::selection::FilterArgs;
 use super::snapshots;
 use super::{Context, entry};
 use crate::exit::Exit;
-use repository::restic::index::Index;
-use repository::restic::ls::{self, Descend};
-use repository::restic::repository::Repository;
-use repository::restic::select::{find_path, select, towards};
-use repository::{Id, Monitor as _};
+use repository::restic::ls::Descend;
+use repository::restic::node::Node;
+use repository::restic::select::towards;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -21,7 +19,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Id of a snapshot, or its beginning, or `latest`; `:DIRECTORY` behind it makes that the root
+    /// Id of a snapshot or name of an archive, or its beginning, or `latest`; `:DIRECTORY` behind it makes that the root
     snapshot: String,
     /// Directories to list; without one, everything is listed
     directories: Vec<PathBuf>,
@@ -37,33 +35,31 @@ pub struct Args {
 
 /// List what a snapshot holds.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
-    let repository = context.open()?;
     let monitor = context.monitor();
-    let _lock = context.lock_for_reading(&repository, &monitor)?;
-    let selected = select(&repository, &args.snapshot, &args.filter.filter(), &monitor)?;
-    let index = repository.load_index()?;
-    let root = selected.tree(&repository, &index)?;
-    let directories = existing(&args.directories, &root, &repository, &index)?;
+    let mut opened = context.open_any(&monitor)?;
+    let selected = opened.select(&args.snapshot, &args.filter, context, &monitor)?;
+    let directories: Vec<PathBuf> = args.directories.iter().map(|path| Path::new("/").join(path)).collect();
+    let mut is_met: Vec<bool> = directories.iter().map(|path| path == Path::new("/")).collect();
     let output = context.output();
     let mut out = output.writer();
     if output.is_json() {
-        let mut value = snapshots::to_json(&selected.id, &selected.snapshot);
+        let mut value = snapshots::to_json(&selected.point);
         value["message_type"] = "snapshot".into();
         value["struct_type"] = "snapshot".into();
         writeln!(out, "{value}")?;
     }
     let mut failed: io::Result<()> = Ok(());
-    let mut each = |path: &std::path::Path, node: &repository::restic::node::Node| {
-        let wanted = directories
-            .iter()
-            .map(|directory| towards(path, directory, args.recursive));
-        let (shown, descend) = wanted.fold(
-            (directories.is_empty(), directories.is_empty()),
-            |all, (shown, descend)| (all.0 || shown, all.1 || descend == Descend::Yes),
-        );
-        if shown {
+    let mut each = |path: &Path, node: &Node| {
+        let (mut is_shown, mut descends) = (directories.is_empty(), directories.is_empty());
+        for (directory, is_met) in directories.iter().zip(&mut is_met) {
+            let (shown, descend) = towards(path, directory, args.recursive);
+            *is_met |= path.starts_with(directory);
+            is_shown |= shown;
+            descends |= descend == Descend::Yes;
+        }
+        if is_shown {
             failed = match (output.is_json(), args.long) {
-                (true, _) => writeln!(out, "{}", entry::to_json(path, node)),
+                (true, _) => writeln!(out, "{}", entry::of(&selected.point, path, node)),
                 (false, true) => entry::write_long(&mut out, path, node),
                 (false, false) => entry::write_path(&mut out, path),
             };
@@ -72,31 +68,20 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         if failed.is_err() {
             Err(repository::Error::Interrupted)
         } else {
-            Ok(if descend { Descend::Yes } else { Descend::No })
+            Ok(if descends { Descend::Yes } else { Descend::No })
         }
     };
-    let walked = ls::list(&repository, &index, &root, &mut each, context.cancel(), &monitor);
+    let walked = opened.points().entries(&selected, &mut each, &monitor);
     failed?;
     walked?;
     out.flush()?;
-    Ok(Exit::from_problems(
-        monitor.counters().problems.load(std::sync::atomic::Ordering::Relaxed),
-    ))
-}
-
-/// The paths from the root on, each of which has to be there. Damage on the way is reported by the walk.
-fn existing(
-    directories: &[PathBuf],
-    root: &Id,
-    repository: &Repository,
-    index: &Index,
-) -> repository::Result<Vec<PathBuf>> {
-    let found = |directory: &PathBuf| {
-        let path = Path::new("/").join(directory);
-        match find_path(repository, index, root, &path) {
-            Err(error) if error.is_damage() => Ok(path),
-            other => other.map(|_| path),
+    // What cannot be read on the way is reported, and nothing is known of what is behind it.
+    match directories.iter().zip(is_met).find(|(_, is_met)| !is_met) {
+        Some((directory, _)) if monitor.problems() == 0 => Err(repository::Error::NotFound {
+            what: "path",
+            name: directory.display().to_string(),
         }
-    };
-    directories.iter().map(found).collect()
+        .into()),
+        _ => Ok(Exit::from_problems(monitor.problems())),
+    }
 }

@@ -1,14 +1,19 @@
 //! The command line: one file per command, all with the same signature, and a table that leads to them.
 
+mod archives;
+mod chosen;
 mod context;
 mod entry;
 mod failure;
 mod from;
 mod global;
 mod help;
+mod identity;
 mod objects;
+mod opened;
 pub mod output;
 mod patterns;
+mod private_file;
 mod selection;
 mod suggested;
 
@@ -25,12 +30,14 @@ mod find;
 mod forget;
 mod init;
 mod key;
+mod key_generate;
 mod list;
 mod ls;
 mod man;
 mod prune;
 mod purge;
 mod quickstart;
+mod recovery_kit;
 mod repair;
 mod restore;
 mod run;
@@ -103,8 +110,10 @@ pub enum Command {
     Doctor(doctor::Args),
     /// Try everything out: make a repository, back up, restore, compare
     Quickstart(quickstart::Args),
-    /// List, add, change and remove passwords
+    /// List, add, change and remove passwords; make keys for archives
     Key(key::Args),
+    /// Write a page with everything that it takes to get everything back
+    RecoveryKit(recovery_kit::Args),
     /// Remove locks that nobody holds any more
     Unlock(unlock::Args),
     /// Print an object of the repository as it is, for troubleshooting
@@ -163,6 +172,7 @@ pub fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
         Command::Doctor(args) => doctor::run(args, context),
         Command::Quickstart(args) => quickstart::run(args, context),
         Command::Key(args) => key::run(args, context),
+        Command::RecoveryKit(args) => recovery_kit::run(args, context),
         Command::Unlock(args) => unlock::run(args, context),
         Command::Cat(args) => cat::run(args, context),
         Command::List(args) => list::run(args, context),

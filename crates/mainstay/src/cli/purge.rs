@@ -3,10 +3,9 @@
 use super::Context;
 use super::output::{bytes, count};
 use super::patterns::built;
-use super::selection::FilterArgs;
+use super::selection::{FilterArgs, tag_list, with_jobs};
 use crate::clock;
 use crate::config::Misuse;
-use crate::engine::job_tag;
 use crate::exit::Exit;
 use repository::restic::lock::LockKind;
 use repository::restic::purge::{self, PurgeOptions, PurgePlan, PurgeReport};
@@ -117,8 +116,8 @@ impl Args {
         let content = self.patterns.iter().fold(Filter::builder(), FilterBuilder::include);
         let mut snapshots = FilterArgs::default().filter();
         snapshots.hosts.clone_from(&self.hosts);
-        let lists = self.tags.iter().map(|list| super::selection::tag_list(list));
-        snapshots.tags = lists.chain(self.jobs.iter().map(|job| vec![job_tag(job)])).collect();
+        let lists = self.tags.iter().map(|list| tag_list(list)).collect();
+        snapshots.tags = with_jobs(lists, &self.jobs);
         Ok(PurgeOptions {
             snapshots,
             content: built(content.build())?,

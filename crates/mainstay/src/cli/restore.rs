@@ -1,5 +1,6 @@
 //! `mainstay restore`.
 
+use super::opened::{Opened, refuse};
 use super::output::{bytes, count, duration};
 use super::patterns::{self, ExcludeArgs, add_all, read_patterns};
 use super::selection::FilterArgs;
@@ -8,8 +9,7 @@ use super::{Context, location_path, output};
 use crate::config::Misuse;
 use crate::exit::Exit;
 use output::Progress;
-use repository::restic::restore::{self, Overwrite, RestoreOptions, RestoreReport};
-use repository::restic::select::select;
+use repository::restic::restore::{Overwrite, RestoreOptions, RestoreReport};
 use repository::{Filter, FilterBuilder};
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -26,7 +26,7 @@ A damaged blob costs the files that use it: they are listed, all others are rest
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Id of a snapshot, or its beginning, or `latest`; `:DIRECTORY` behind it restores what is in that directory
+    /// Id of a snapshot or name of an archive, or its beginning, or `latest`; `:DIRECTORY` behind it restores what is in that directory
     snapshot: String,
     /// Directory to restore to
     #[arg(short, long, value_name = "DIR")]
@@ -74,13 +74,18 @@ pub struct Args {
 /// Restore a snapshot, or part of it, into a directory.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let options = options(&args, context)?;
-    let repository = context.open()?;
     let mut progress = context.progress();
-    let _lock = context.lock_for_reading(&repository, &progress)?;
-    let selected = select(&repository, &args.snapshot, &args.filter.filter(), &progress)?;
-    let index = repository.load_readable_index(&progress)?;
-    let root = selected.tree(&repository, &index)?;
-    let report = restore::restore(&repository, &index, &root, &options, context.cancel(), &progress)?;
+    let mut opened = context.open_any(&progress)?;
+    if matches!(opened, Opened::Archives(_)) {
+        let given = [
+            ("--delete", args.delete),
+            ("--sparse", args.sparse),
+            ("--no-sparse", args.no_sparse),
+        ];
+        refuse(&given)?;
+    }
+    let selected = opened.select(&args.snapshot, &args.filter, context, &progress)?;
+    let report = opened.points().restore(&selected, &options, &progress)?;
     progress.finish();
     let output = context.output();
     if output.is_json() {
@@ -91,8 +96,8 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::from_problems(report.problems))
 }
 
-fn options(args: &Args, context: &Context) -> Result<RestoreOptions, Misuse> {
-    let own = [location_path(&context.location()?), context.cache_directory()];
+fn options(args: &Args, context: &Context) -> anyhow::Result<RestoreOptions> {
+    let own = [location_path(context.chosen()?.location()?), context.cache_directory()];
     Ok(RestoreOptions {
         protect: own.into_iter().flatten().collect(),
         filter: filter(args)?,

@@ -1,7 +1,10 @@
 //! Which snapshots a command is about: options that many commands share.
 
+use crate::config::Misuse;
+use crate::engine::job_tag;
+use repository::points::PointFilter;
 use repository::restic::repository::Repository;
-use repository::restic::select::{SnapshotFilter, select};
+use repository::restic::select::{SnapshotFilter, matching, select};
 use repository::restic::snapshot::Snapshot;
 use repository::{Id, Monitor};
 
@@ -20,17 +23,54 @@ pub struct FilterArgs {
     /// Only snapshots of this absolute path; repeated: of all of them
     #[arg(long = "path", value_name = "PATH")]
     paths: Vec<String>,
+    /// Only what this job made; may be repeated
+    #[arg(long = "job", value_name = "JOB")]
+    jobs: Vec<String>,
 }
 
 impl FilterArgs {
-    /// As the engine wants it.
+    /// For snapshots in restic's format, which have the job as a label.
     pub fn filter(&self) -> SnapshotFilter {
         SnapshotFilter {
             hosts: self.hosts.clone(),
             paths: self.paths.clone(),
-            tags: self.tags.iter().map(|list| tag_list(list)).collect(),
+            tags: with_jobs(self.tags.iter().map(|list| tag_list(list)).collect(), &self.jobs),
         }
     }
+
+    /// For archives, whose manifests have neither tags nor paths.
+    pub fn of_archives(&self) -> Result<PointFilter, Misuse> {
+        let hint = "Choose archives with `--host` and `--job`.";
+        for (option, is_empty) in [("--tag", self.tags.is_empty()), ("--path", self.paths.is_empty())] {
+            if !is_empty {
+                return Err(Misuse::new(format!("`{option}` means nothing for archives"), hint));
+            }
+        }
+        let snapshots = SnapshotFilter {
+            hosts: self.hosts.clone(),
+            ..SnapshotFilter::default()
+        };
+        Ok(PointFilter {
+            snapshots,
+            jobs: self.jobs.clone(),
+        })
+    }
+}
+
+/// Lists of labels, of which a snapshot has to have all of one, that also ask for the label of one of the jobs.
+pub fn with_jobs(lists: Vec<Vec<String>>, jobs: &[String]) -> Vec<Vec<String>> {
+    if jobs.is_empty() {
+        return lists;
+    }
+    let lists = if lists.is_empty() { vec![Vec::new()] } else { lists };
+    let of_job = |job: &String| {
+        let tag = job_tag(job);
+        lists
+            .iter()
+            .map(move |list| [list.as_slice(), std::slice::from_ref(&tag)].concat())
+            .collect::<Vec<_>>()
+    };
+    jobs.iter().flat_map(of_job).collect()
 }
 
 /// `a,b` → `a`, `b`.
@@ -49,24 +89,18 @@ pub fn snapshots(
         let named = |name: &String| select(repository, name, filter, monitor).map(|found| (found.id, found.snapshot));
         return Ok(names.iter().map(named).collect::<Result<_, _>>()?);
     }
-    let mut chosen = Vec::new();
-    for snapshot in repository.snapshots()? {
-        match snapshot {
-            Ok((id, snapshot)) if filter.matches(&snapshot) => chosen.push((id, snapshot)),
-            Ok(_) => {}
-            Err(error) if error.is_damage() => monitor.problem("snapshots", &error.to_string()),
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let chosen = matching(repository, filter, monitor)?;
     if chosen.is_empty() {
-        note_if_none_fits(filter, monitor);
+        note_if_none_fits(&filter.clone().into(), monitor);
     }
     Ok(chosen)
 }
 
 /// Nothing chosen because of a filter is nothing done: a misspelt name should not look like success.
-pub fn note_if_none_fits(filter: &SnapshotFilter, monitor: &dyn Monitor) {
+pub fn note_if_none_fits(filter: &PointFilter, monitor: &dyn Monitor) {
+    let (filter, jobs) = (&filter.snapshots, &filter.jobs);
     let options = [
+        ("--job", jobs.is_empty()),
         ("--host", filter.hosts.is_empty()),
         ("--tag", filter.tags.is_empty()),
         ("--path", filter.paths.is_empty()),

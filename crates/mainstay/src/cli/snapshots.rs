@@ -1,12 +1,14 @@
 //! `mainstay snapshots`.
 
-use super::Context;
+use super::opened::refuse;
 use super::output::{bytes, count, table, trimmed};
 use super::selection::{FilterArgs, GROUPINGS, snapshots};
 use super::suggested::suggest;
+use super::{Context, archives};
 use crate::clock;
 use crate::exit::Exit;
 use repository::Id;
+use repository::points::RestorePoint;
 use repository::restic::snapshot::Snapshot;
 use repository::retention::{GroupBy, GroupKey, group};
 use serde_json::{Value, json};
@@ -24,7 +26,7 @@ pub struct Args {
     snapshots: Vec<String>,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Only the last N of each host and list of paths
+    /// Only the last N of each host and list of paths; of archives, of each host and job
     #[arg(long, value_name = "N")]
     latest: Option<usize>,
     /// Group by host, paths, tags, separated by commas
@@ -38,6 +40,9 @@ pub struct Args {
 
 /// List snapshots, oldest first.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
+    if context.chosen()?.holds_archives() {
+        return list_archives(&args, context);
+    }
     let repository = context.open()?;
     let mut monitor = context.monitor();
     let lock = context.lock_for_reading(&repository, &monitor)?;
@@ -61,6 +66,23 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::from_problems(monitor.problems()))
 }
 
+/// The same of archives.
+fn list_archives(args: &Args, context: &Context) -> anyhow::Result<Exit> {
+    let by = args.group_by.is_some();
+    refuse(&[("--group-by", by), ("--compact", args.compact)])?;
+    let archives = context.open_archives()?;
+    let mut monitor = context.monitor();
+    let chosen = archives::chosen(&archives, &args.snapshots, &args.filter, args.latest, &monitor)?;
+    monitor.finish();
+    let output = context.output();
+    if output.is_json() {
+        output.json(&chosen.iter().map(archives::to_json).collect::<Vec<_>>())?;
+    } else {
+        output.line(archives::to_text(&chosen))?;
+    }
+    Ok(Exit::from_problems(monitor.problems()))
+}
+
 /// The newest `n` of each host and list of paths, still oldest first.
 fn latest(snapshots: Vec<(Id, Snapshot)>, n: usize) -> Vec<(Id, Snapshot)> {
     let newest = |(_, mut group): (GroupKey, Vec<(Id, Snapshot)>)| group.split_off(group.len().saturating_sub(n));
@@ -72,8 +94,15 @@ fn latest(snapshots: Vec<(Id, Snapshot)>, n: usize) -> Vec<(Id, Snapshot)> {
     chosen
 }
 
-/// A snapshot as it is stored, with its id.
-pub fn to_json(id: &Id, snapshot: &Snapshot) -> Value {
+/// What is stored of a restore point, with its id.
+pub fn to_json(point: &RestorePoint) -> Value {
+    match point {
+        RestorePoint::Snapshot(id, snapshot) => snapshot_json(id, snapshot),
+        RestorePoint::Archive(manifest) => archives::to_json(manifest),
+    }
+}
+
+fn snapshot_json(id: &Id, snapshot: &Snapshot) -> Value {
     let mut value = json!(snapshot);
     value["id"] = json!(id);
     value["short_id"] = json!(id.short());
@@ -81,7 +110,10 @@ pub fn to_json(id: &Id, snapshot: &Snapshot) -> Value {
 }
 
 fn list_json(snapshots: &[(Id, Snapshot)]) -> Vec<Value> {
-    snapshots.iter().map(|(id, snapshot)| to_json(id, snapshot)).collect()
+    snapshots
+        .iter()
+        .map(|(id, snapshot)| snapshot_json(id, snapshot))
+        .collect()
 }
 
 fn group_json((key, snapshots): &(GroupKey, Vec<(Id, Snapshot)>)) -> Value {

@@ -1,8 +1,9 @@
 //! `mainstay stats`.
 
-use super::Context;
+use super::opened::refuse;
 use super::output::bytes;
 use super::selection::{FilterArgs, snapshots};
+use super::{Context, archives};
 use crate::exit::Exit;
 use repository::restic::stats::{self, Stats};
 use serde_json::json;
@@ -50,6 +51,16 @@ impl Mode {
 
 /// Count what snapshots hold.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
+    if context.chosen()?.holds_archives() {
+        let counts_blobs = matches!(args.mode, Mode::FilesByContents | Mode::BlobsPerFile);
+        refuse(&[("--mode files-by-contents` or `blobs-per-file", counts_blobs)])?;
+        return archives::stats::run(
+            &args.snapshots,
+            &args.filter,
+            matches!(args.mode, Mode::RawData),
+            context,
+        );
+    }
     let repository = context.open()?;
     let mut monitor = context.monitor();
     let _lock = context.lock_for_reading(&repository, &monitor)?;

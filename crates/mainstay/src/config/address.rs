@@ -26,32 +26,35 @@ pub struct AddressNames {
     pub file_variable: Option<Variable>,
 }
 
-/// The address, from the options if one is given there, else from the variables.
-pub fn resolve(options: AddressOptions, names: AddressNames, environment: &Environment) -> Result<Location, Misuse> {
-    let text = match (options.address, options.file) {
-        (Some(_), Some(_)) => return Err(twice(names, "options")),
-        (Some(address), None) => address,
-        (None, Some(file)) => read(file)?,
-        (None, None) => from_variables(names, environment)?,
-    };
+/// What is given, from the options if they say it, else from the variables: an address, or the name of a repository.
+pub fn given(
+    options: AddressOptions,
+    names: AddressNames,
+    environment: &Environment,
+) -> Result<Option<String>, Misuse> {
+    match (options.address, options.file) {
+        (Some(_), Some(_)) => Err(twice(names, "options")),
+        (Some(address), None) => Ok(Some(address)),
+        (None, Some(file)) => read(file).map(Some),
+        (None, None) => from_variables(names, environment),
+    }
+}
+
+/// The location that an address stands for.
+pub fn location(address: &str) -> Result<Location, Misuse> {
     let hint = "Write a directory, `s3:https://HOST/BUCKET/PREFIX`, `s3://BUCKET/PREFIX`, `sftp://USER@HOST/PATH`, or `rclone:REMOTE:PATH`.";
-    text.parse()
+    address
+        .parse()
         .map_err(|error: storage::Error| Misuse::new("cannot use the repository's address", hint).because(error))
 }
 
-fn from_variables(names: AddressNames, environment: &Environment) -> Result<String, Misuse> {
+fn from_variables(names: AddressNames, environment: &Environment) -> Result<Option<String>, Misuse> {
     let file = names.file_variable.and_then(|variable| environment.path(variable));
     match (environment.text(names.variable)?, file) {
         (Some(_), Some(_)) => Err(twice(names, "variables")),
-        (Some(address), None) => Ok(address),
-        (None, Some(file)) => read(file),
-        (None, None) => Err(Misuse::new(
-            "no repository is named",
-            format!(
-                "Name one with `{} ADDRESS`, or set `{}`.",
-                names.option, names.variable.name
-            ),
-        )),
+        (Some(address), None) => Ok(Some(address)),
+        (None, Some(file)) => read(file).map(Some),
+        (None, None) => Ok(None),
     }
 }
 
@@ -89,7 +92,7 @@ mod tests {
         file_variable: Some(env::REPOSITORY_FILE),
     };
 
-    fn given(address: &str) -> AddressOptions {
+    fn option(address: &str) -> AddressOptions {
         AddressOptions {
             address: Some(address.to_owned()),
             file: None,
@@ -100,34 +103,26 @@ mod tests {
     fn an_option_goes_before_its_variable() {
         let environment = Environment::of([(env::REPOSITORY, "/variable")]);
         assert_eq!(
-            resolve(given("/option"), NAMES, &environment).unwrap(),
-            Location::Local("/option".into())
+            given(option("/option"), NAMES, &environment).unwrap().as_deref(),
+            Some("/option")
         );
         let none = AddressOptions::default();
-        assert_eq!(
-            resolve(none, NAMES, &environment).unwrap(),
-            Location::Local("/variable".into())
-        );
+        assert_eq!(given(none, NAMES, &environment).unwrap().as_deref(), Some("/variable"));
     }
 
     #[test]
-    fn none_two_and_empty_are_refused() {
+    fn two_and_empty_are_refused() {
         let none = AddressOptions::default();
-        assert!(
-            resolve(none.clone(), NAMES, &Environment::default())
-                .unwrap_err()
-                .hint
-                .contains("--repo")
-        );
+        assert_eq!(given(none.clone(), NAMES, &Environment::default()).unwrap(), None);
         let both = Environment::of([(env::REPOSITORY, "/a"), (env::REPOSITORY_FILE, "/b")]);
-        assert!(resolve(none, NAMES, &both).unwrap_err().message.contains("twice"));
+        assert!(given(none, NAMES, &both).unwrap_err().message.contains("twice"));
         let empty = tempfile::NamedTempFile::new().unwrap();
         let options = AddressOptions {
             address: None,
             file: Some(empty.path().into()),
         };
         assert!(
-            resolve(options, NAMES, &Environment::default())
+            given(options, NAMES, &Environment::default())
                 .unwrap_err()
                 .message
                 .contains("no address")

@@ -25,11 +25,15 @@ macro_rules! variables {
 
 variables! {
     CONFIG = "MAINSTAY_CONFIG": "configuration file (--config)";
-    REPOSITORY = "MAINSTAY_REPOSITORY": "address of the repository (--repo)";
+    REPOSITORY = "MAINSTAY_REPOSITORY": "name or address of the repository (--repo)";
     REPOSITORY_FILE = "MAINSTAY_REPOSITORY_FILE": "file that holds the address (--repository-file)";
     PASSWORD = "MAINSTAY_PASSWORD": "password of the repository";
     PASSWORD_FILE = "MAINSTAY_PASSWORD_FILE": "file that holds the password (--password-file)";
     PASSWORD_COMMAND = "MAINSTAY_PASSWORD_COMMAND": "command that prints the password (--password-command)";
+    IDENTITY_FILE = "MAINSTAY_IDENTITY_FILE": "private key that opens archives (--identity)";
+    IDENTITY_PASSWORD = "MAINSTAY_IDENTITY_PASSWORD": "passphrase of that key";
+    IDENTITY_PASSWORD_FILE = "MAINSTAY_IDENTITY_PASSWORD_FILE": "file that holds that passphrase (--identity-password-file)";
+    IDENTITY_PASSWORD_COMMAND = "MAINSTAY_IDENTITY_PASSWORD_COMMAND": "command that prints it (--identity-password-command)";
     KEY_HINT = "MAINSTAY_KEY_HINT": "id of the key to try first (--key-hint)";
     SOURCES = "MAINSTAY_SOURCES": "without a file: paths of the job `default`, separated by colons";
     SCHEDULE = "MAINSTAY_SCHEDULE": "without a file: when that job runs, such as `0 2 * * *`";
@@ -37,7 +41,7 @@ variables! {
     KEEP = "MAINSTAY_KEEP": "without a file: what is kept, such as `daily=7,weekly=4`";
     EXCLUDE = "MAINSTAY_EXCLUDE": "without a file: patterns to leave out, separated by colons";
     HOST = "MAINSTAY_HOST": "without a file: name of this host in snapshots";
-    FROM_REPOSITORY = "MAINSTAY_FROM_REPOSITORY": "address of the repository to copy from (--from-repo)";
+    FROM_REPOSITORY = "MAINSTAY_FROM_REPOSITORY": "name or address of the repository to copy from (--from-repo)";
     FROM_PASSWORD = "MAINSTAY_FROM_PASSWORD": "password of the repository to copy from";
     FROM_PASSWORD_FILE = "MAINSTAY_FROM_PASSWORD_FILE": "file that holds that password (--from-password-file)";
     FROM_PASSWORD_COMMAND = "MAINSTAY_FROM_PASSWORD_COMMAND": "command that prints that password (--from-password-command)";

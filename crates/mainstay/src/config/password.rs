@@ -2,7 +2,7 @@
 
 use super::Misuse;
 use super::env::{Environment, Variable};
-use super::secret::Secret;
+use super::secret::{Secret, SecretSource, without_newline};
 use crate::exec;
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
@@ -16,6 +16,13 @@ pub struct PasswordOptions {
     pub file: Option<PathBuf>,
     /// A command that prints it.
     pub command: Option<String>,
+}
+
+impl PasswordOptions {
+    /// Whether they say where it is.
+    pub fn is_given(&self) -> bool {
+        self.file.is_some() || self.command.is_some()
+    }
 }
 
 /// Names for messages, and the variables that replace the options.
@@ -44,6 +51,8 @@ pub enum Source {
     Command(String),
     /// A variable, as it is.
     Variable(Variable),
+    /// Where the configuration says.
+    Configured(SecretSource),
     /// The user is asked for the password of this.
     Terminal(&'static str),
 }
@@ -83,12 +92,32 @@ impl Source {
         }
     }
 
-    /// Fetch the password.
+    /// Fetch the password of a repository in restic's format.
     pub fn read(&self, environment: &Environment) -> anyhow::Result<Secret> {
+        match self {
+            Self::Configured(source) => Ok(source.read_password(environment)?),
+            _ => self.fetch(environment, trimmed),
+        }
+    }
+
+    /// Fetch a passphrase, of which white space is a part, but for one end of a line.
+    pub fn read_passphrase(&self, environment: &Environment) -> anyhow::Result<Secret> {
+        match self {
+            Self::Configured(source) => Ok(source.read(environment)?),
+            _ => self.fetch(environment, |bytes| without_newline(&bytes)),
+        }
+    }
+
+    fn fetch(
+        &self,
+        environment: &Environment,
+        trim: impl Fn(Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>>,
+    ) -> anyhow::Result<Secret> {
         let bytes = match self {
-            Self::File(file) => read_file(file)?,
-            Self::Command(command) => trimmed(Zeroizing::new(exec::output(command)?)),
+            Self::File(file) => trim(read_file(file)?),
+            Self::Command(command) => trim(Zeroizing::new(exec::output(command)?)),
             Self::Variable(variable) => Zeroizing::new(environment.raw(*variable).unwrap_or_default().into_vec()),
+            Self::Configured(source) => return Ok(source.read(environment)?),
             Self::Terminal(subject) => ask(&format!("password of {subject}: "))?,
         };
         self.refuse_empty(bytes)
@@ -121,6 +150,7 @@ impl Source {
             Self::File(file) => format!("the password file `{}`", file.display()),
             Self::Command(command) => format!("the output of the password command `{command}`"),
             Self::Variable(variable) => format!("the password in `{}`", variable.name),
+            Self::Configured(source) => source.to_string(),
             Self::Terminal(_) => "the password".to_owned(),
         }
     }
@@ -131,7 +161,7 @@ fn read_file(file: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
         let message = format!("cannot read the password file `{}`", file.display());
         Misuse::new(message, "Check the file's path and permissions.").because(error)
     };
-    Ok(trimmed(Zeroizing::new(fs::read(file).map_err(unreadable)?)))
+    Ok(Zeroizing::new(fs::read(file).map_err(unreadable)?))
 }
 
 /// Without a byte order mark and the white space around, as restic reads it: so that one file serves both programs.

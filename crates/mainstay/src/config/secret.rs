@@ -205,7 +205,7 @@ fn read_file(reader: &dyn SecretReader, path: &Path) -> Result<Vec<u8>, Misuse> 
 }
 
 /// Editors and `echo` end the last line; that is no part of the secret. Anything else may be.
-fn without_newline(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
+pub(super) fn without_newline(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     Zeroizing::new(line.strip_suffix(b"\r").unwrap_or(line).to_vec())
 }

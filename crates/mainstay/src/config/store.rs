@@ -44,17 +44,25 @@ pub const KEYS: [(&str, &str); 17] = [
 /// The options of a store, complete.
 pub fn resolve(given: &StoreOptions, environment: &Environment, cancel: &Cancel) -> Result<Options, Misuse> {
     let mut options = Options {
-        upload_bytes_per_second: given.limit_upload,
-        download_bytes_per_second: given.limit_download,
         cancel: vec![cancel.flag()],
         ..Options::default()
     };
     from_environment(&mut options, environment)?;
-    for pair in &given.pairs {
-        let (key, value) = pair.split_once('=').ok_or_else(|| unknown(pair))?;
-        set(&mut options, key.trim(), value.trim())?;
-    }
+    given.apply(&mut options)?;
     Ok(options)
+}
+
+impl StoreOptions {
+    /// Let what was said on the command line count instead of what `options` say.
+    pub fn apply(&self, options: &mut Options) -> Result<(), Misuse> {
+        options.upload_bytes_per_second = self.limit_upload.or(options.upload_bytes_per_second);
+        options.download_bytes_per_second = self.limit_download.or(options.download_bytes_per_second);
+        for pair in &self.pairs {
+            let (key, value) = pair.split_once('=').ok_or_else(|| unknown(pair))?;
+            set(options, key.trim(), value.trim())?;
+        }
+        Ok(())
+    }
 }
 
 fn from_environment(options: &mut Options, environment: &Environment) -> Result<(), Misuse> {
@@ -94,7 +102,7 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), Misuse> {
         "s3.storage-class" => s3.storage_class = text(),
         "s3.ca-file" => s3.ca_file = text().map(Into::into),
         "s3.connections" | "sftp.connections" | "rclone.connections" => {
-            options.connections = Some(connections(key, value)?)
+            options.connections = Some(connections(key, value)?);
         }
         "s3.checksums" => s3.checksums = flag(key, value)?,
         "s3.profile" => s3.profile = text(),

@@ -1,5 +1,6 @@
 //! Tests of the whole program.
 //!
+//! * [`archives`]: archives behind the commands; keys, passphrases, what is refused.
 //! * [`cli`]: the command line itself: exit codes, messages, hints, and each command once.
 //! * [`config`]: the configuration file: found, checked, shown, written.
 //! * [`jobs`]: `run` and `sync`: jobs of a configuration, into repositories of both formats.
@@ -10,6 +11,8 @@
 //! * [`random`]: random sequences of operations against plain copies of the tree.
 //! * [`trees`]: every kind of entry, long names and paths, huge folders and files, what cannot be read.
 //! * [`live`]: files that change while they are read.
+//! * [`named`]: repositories by the names that the configuration gives them.
+//! * [`recovery`]: `key generate`, and the recovery kit, whose commands are followed to the letter.
 //! * [`safety`]: what is not to happen: losing a source, the repository, the system, or a snapshot that looks complete.
 //! * [`several`]: one reading for several repositories, of which some fail; requests to stop.
 //! * [`ten`]: ten repositories, of which three fail, hang and lie.
@@ -22,6 +25,7 @@
 
 #![expect(clippy::print_stdout, reason = "what a test prints is shown when it fails")]
 
+mod archives;
 mod cli;
 mod config;
 mod crash;
@@ -29,11 +33,13 @@ mod damage;
 mod engine;
 mod jobs;
 mod live;
+mod named;
 mod oracle;
 mod peer;
 mod purge;
 mod random;
 mod rclone;
+mod recovery;
 mod s3;
 mod safety;
 mod scene;

@@ -5,7 +5,7 @@ use crate::restic::node::{Node, NodeKind};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 /// What an entry is.
@@ -91,6 +91,23 @@ impl Entry {
             target: path_of(target.to_vec()),
             place: Place::default(),
         }
+    }
+
+    /// The same as restic's format has it. Where a hard link leads to is in `link_target`; what an archive's index does not know, such as
+    /// attributes and inodes, is empty.
+    pub fn node(&self) -> Node {
+        let kind = match self.kind {
+            EntryKind::File | EntryKind::HardLink => NodeKind::File,
+            EntryKind::Dir => NodeKind::Dir,
+            EntryKind::Symlink => NodeKind::Symlink,
+            EntryKind::Device => NodeKind::Device,
+            EntryKind::CharDev => NodeKind::CharDev,
+            EntryKind::Fifo => NodeKind::Fifo,
+        };
+        let mut node = Node::new(self.path.file_name().unwrap_or_default(), kind, self.node_mode());
+        (node.uid, node.gid, node.size, node.mtime) = (self.uid, self.gid, self.size, self.mtime);
+        node.link_target = self.target.as_os_str().as_bytes().to_vec();
+        node
     }
 
     /// Its mode as [`Node`]s have it.

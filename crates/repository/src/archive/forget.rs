@@ -65,6 +65,46 @@ pub fn plan_forget(
     Ok(plan)
 }
 
+/// Decide that the archives with these names go; `manifests` are those of one host and job.
+///
+/// # Errors
+/// [`Error::Refused`] if the newest, or the newest without problems, is named, or if the archives belong to several jobs.
+pub fn plan_forget_named(manifests: Vec<Manifest>, names: &[String]) -> Result<ForgetPlan> {
+    check_one_job(&manifests)?;
+    let newest = |good: bool| {
+        let fitting = manifests
+            .iter()
+            .filter(|manifest| !good || manifest.counts.problems == 0);
+        fitting.max_by_key(|manifest| (manifest.start, &manifest.name))
+    };
+    for manifest in [newest(false), newest(true)].into_iter().flatten() {
+        if names.contains(&manifest.name) {
+            return Err(Error::Refused {
+                message: format!(
+                    "`{}` is the newest complete archive of the job `{}` on `{}`, or the newest at all",
+                    manifest.name, manifest.job, manifest.host
+                ),
+                hint: "Make a new archive first; the newest is never removed.".to_owned(),
+            });
+        }
+    }
+    let mut plan = ForgetPlan {
+        keep: Vec::new(),
+        remove: Vec::new(),
+    };
+    for manifest in manifests {
+        if names.contains(&manifest.name) {
+            plan.remove.push(manifest);
+        } else {
+            plan.keep.push((manifest, vec!["not named".to_owned()]));
+        }
+    }
+    plan.keep
+        .sort_by(|(a, _), (b, _)| (b.start, &b.name).cmp(&(a.start, &a.name)));
+    plan.remove.sort_by(|a, b| (a.start, &a.name).cmp(&(b.start, &b.name)));
+    Ok(plan)
+}
+
 fn candidate(manifest: &Manifest) -> Candidate {
     Candidate {
         id: id(manifest),

@@ -44,13 +44,15 @@ mod writer;
 pub use capture::{CaptureOptions, MakeLast, Source};
 pub use clean::{CleanOptions, clean};
 pub use compression::{Compression, GzipLevel, ZstdLevel};
-pub use encryption::{AgeRecipients, Encryption, Keys, OpenPgpKeys, Passphrase};
+pub use encryption::{AgeRecipients, Encryption, Identity, Keys, OpenPgpKeys, Passphrase};
 pub use entry::{Entry, EntryKind};
-pub use forget::{ForgetPlan, forget, plan_forget};
+pub use forget::{ForgetPlan, forget, plan_forget, plan_forget_named};
 pub use latest::{LATEST, Latest};
 pub use manifest::{Counts, Manifest, Part, StoredCompression, StoredEncryption};
 pub use name::NameTemplate;
-pub use reader::{Archive, CheckOptions, CheckReport, Content, Overwrite, RestoreOptions, RestoreReport, check, list};
+pub use reader::{
+    Archive, CheckOptions, CheckReport, Content, Overwrite, RestoreOptions, RestoreReport, check, full_name, list,
+};
 pub use writer::{CopyOptions, NewArchive, WriteOptions, copy, write};
 
 use crate::Result;

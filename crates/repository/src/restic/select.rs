@@ -105,6 +105,24 @@ pub fn latest(
     Ok(newest)
 }
 
+/// Every snapshot that `filter` lets through, oldest first. Damaged ones are problems of `monitor`.
+pub fn matching(
+    repository: &Repository,
+    filter: &SnapshotFilter,
+    monitor: &dyn Monitor,
+) -> Result<Vec<(Id, Snapshot)>> {
+    let mut chosen = Vec::new();
+    for snapshot in repository.snapshots()? {
+        match snapshot {
+            Ok((id, snapshot)) if filter.matches(&snapshot) => chosen.push((id, snapshot)),
+            Ok(_) => {}
+            Err(error) if error.is_damage() => monitor.problem("snapshots", &error.to_string()),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(chosen)
+}
+
 /// The id of the only snapshot whose id begins with `prefix`.
 pub fn full_id(repository: &Repository, prefix: &str) -> Result<Id> {
     if prefix.is_empty() || !prefix.bytes().all(|byte| byte.is_ascii_hexdigit()) {

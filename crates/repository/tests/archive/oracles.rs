@@ -2,8 +2,8 @@
 
 use crate::support::*;
 use repository::archive::{
-    AgeRecipients, Archive, Compression, Encryption, GzipLevel, Keys, OpenPgpKeys, Passphrase, RestoreOptions,
-    WriteOptions, ZstdLevel,
+    AgeRecipients, Archive, Compression, Encryption, GzipLevel, OpenPgpKeys, Passphrase, RestoreOptions, WriteOptions,
+    ZstdLevel,
 };
 use storage::{MemoryStore, Store};
 use testkit::tree::every_kind;
@@ -82,7 +82,7 @@ fn gpg_decrypts_with_a_key_and_with_a_passphrase() {
     let read = |name: &str| std::fs::read(bench.path(name)).unwrap();
     let keys = OpenPgpKeys::parse([read("public").as_slice()]).unwrap();
     assert_eq!(
-        keys_of(&bench, home),
+        fingerprints(&bench, home),
         OpenPgpKeys::parse([read("binary").as_slice()]).map(names).unwrap()
     );
     let public = WriteOptions::new(Encryption::OpenPgpKeys(keys));
@@ -101,10 +101,7 @@ fn gpg_decrypts_with_a_key_and_with_a_passphrase() {
     bench.assert_unpacks(&format!(
         "({home} $gpg --passphrase 'correct horse' --decrypt store/b.tar.zst.gpg 2> /dev/null) | zstd -dc"
     ));
-    let ours = Keys::none()
-        .with_openpgp_keys(&read("secret"), None)
-        .unwrap()
-        .with_passphrase(passphrase());
+    let ours = keys_of(&read("secret")).with_passphrase(passphrase());
     for name in ["a.tar.zst.gpg", "b.tar.zst.gpg"] {
         let store = bench.store();
         let archive = Archive::open(&store, name, &ours, &bench.cancel).unwrap();
@@ -149,7 +146,7 @@ fn names(keys: OpenPgpKeys) -> Vec<String> {
 }
 
 /// The fingerprints of all keys, as gpg has them.
-fn keys_of(bench: &Bench, home: &str) -> Vec<String> {
+fn fingerprints(bench: &Bench, home: &str) -> Vec<String> {
     let listed = bench.shell(&format!(
         "{home} $gpg --list-keys --with-colons | awk -F: '/^pub/ {{ p=1 }} /^fpr/ && p {{ print $10; p=0 }}'"
     ));

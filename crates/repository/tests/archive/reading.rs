@@ -108,10 +108,8 @@ fn one_file_does_not_cost_the_whole_archive() {
     std::fs::hard_link(bench.path("source/41"), bench.path("source/other")).unwrap();
     let identity = bench.shell("age-keygen 2> /dev/null");
     let recipient = bench.shell("age-keygen -o key 2> /dev/null; age-keygen -y key");
-    let keys = Keys::none()
-        .with_age_identities(&std::fs::read_to_string(bench.path("key")).unwrap())
-        .unwrap();
-    let strangers = Keys::none().with_age_identities(&identity).unwrap();
+    let keys = keys_of(&std::fs::read(bench.path("key")).unwrap());
+    let strangers = keys_of(identity.as_bytes());
     for part_size in [None, Some(5 << 20)] {
         for encryption in [
             Encryption::None,
@@ -314,7 +312,7 @@ fn damage_is_found() {
             options.compression = compression;
             options.part_size = Some(1 << 20);
             let manifest = bench.archive_to(&store, name, &options).unwrap();
-            let keys = Keys::none().with_age_identities(&key).unwrap();
+            let keys = keys_of(key.as_bytes());
             let check = |keys: &Keys| check(&store, name, keys, READ_DATA, &bench.cancel, &bench.monitor).unwrap();
             assert_eq!(check(&keys).content, Content::Proven);
             let without = check(&Keys::none());

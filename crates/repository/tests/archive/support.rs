@@ -1,6 +1,6 @@
 //! A directory with a source and a store.
 
-use repository::archive::{Encryption, Manifest, NewArchive, Source, WriteOptions, write};
+use repository::archive::{Encryption, Identity, Keys, Manifest, NewArchive, Source, WriteOptions, write};
 use repository::{Cancel, Recorder, Result, clock};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -107,4 +107,11 @@ pub fn plain() -> WriteOptions {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The private keys in a file that is not protected.
+pub fn keys_of(file: &[u8]) -> Keys {
+    Keys::none()
+        .with_identity(Identity::parse(file).unwrap(), None)
+        .unwrap()
 }

@@ -118,7 +118,7 @@ fn each(
     for job in jobs {
         context.cancel().check()?;
         let mut progress = context.progress();
-        let stores = |repository: &_, give_up: Option<&Cancel>| context.store_of(repository, give_up);
+        let stores = |repository: &_, give_up: Option<&Cancel>| context.store_of_several(repository, give_up);
         let host = Host {
             config: &loaded.config,
             secrets: context.environment(),

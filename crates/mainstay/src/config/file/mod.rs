@@ -73,6 +73,12 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// The names of its repositories, as far as it could be read; nothing if it could not be read at all.
+    pub fn repository_names(&self) -> Option<Vec<&str>> {
+        let entries = self.tree.get("repositories")?.entries();
+        Some(entries.iter().map(|entry| entry.key.as_str()).collect())
+    }
+
     /// Look at the secrets and files that it names, too.
     pub fn check_present(&mut self, present: Present, reader: &dyn SecretReader) -> Seen {
         present::check(&self.tree, present, reader, &mut self.problems)
@@ -101,13 +107,21 @@ impl Draft {
     }
 }
 
+/// The file that [`draft`] reads, if there is one.
+///
+/// # Errors
+/// [`Misuse`] if one is named that is not there.
+pub fn path(given: Option<&Path>, environment: &Environment) -> Result<Option<PathBuf>, Misuse> {
+    find::find(given, environment, &PLACES.map(Path::new))
+}
+
 /// Read the configuration from where it is.
 ///
 /// # Errors
 /// [`Misuse`] if there is none, or a file cannot be read.
 pub fn draft(given: Option<&Path>, environment: &Environment) -> Result<Draft, Misuse> {
     let surroundings = Surroundings::current();
-    let Some(file) = find::find(given, environment, &PLACES.map(Path::new))? else {
+    let Some(file) = path(given, environment)? else {
         let tree = variables::tree(environment)?.ok_or_else(none)?;
         return Ok(resolve(tree, Problems::default(), Vec::new(), &surroundings));
     };

@@ -4,6 +4,7 @@ use super::{Passphrase, pump, unusable};
 use crate::Result;
 use crate::archive::failure::{carried, refused};
 use age::Encryptor;
+use age::armor::{ArmoredWriter, Format};
 use std::io::{Read, Write};
 
 /// Public keys, at least one: X25519 (`age1…`) and SSH (`ssh-ed25519 …`, `ssh-rsa …`).
@@ -65,6 +66,19 @@ impl std::fmt::Debug for AgeRecipients {
 
 pub(super) fn seal_with_passphrase(passphrase: &Passphrase, plain: &mut impl Read, out: &mut impl Write) -> Result<()> {
     seal(Encryptor::with_user_passphrase(passphrase.secret().clone()), plain, out)
+}
+
+impl Passphrase {
+    /// Encrypt something short into text that `age --decrypt` reads.
+    ///
+    /// # Errors
+    /// [`Error::Verification`](crate::Error::Verification) if it cannot be encrypted.
+    pub fn seal_as_text(&self, plain: &[u8]) -> Result<String> {
+        let mut armored = ArmoredWriter::wrap_output(Vec::new(), Format::AsciiArmor).map_err(unusable)?;
+        seal_with_passphrase(self, &mut &*plain, &mut armored)?;
+        let text = armored.finish().map_err(unusable)?;
+        String::from_utf8(text).map_err(unusable)
+    }
 }
 
 fn seal(encryptor: Encryptor, plain: &mut impl Read, out: &mut impl Write) -> Result<()> {

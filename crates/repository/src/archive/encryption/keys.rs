@@ -2,10 +2,11 @@
 
 use super::Passphrase;
 use super::openpgp::unread;
-use crate::archive::failure::{carried, refused};
+use crate::archive::failure::carried;
+use crate::archive::manifest::Manifest;
 use crate::{Error, Result};
 use age::{DecryptError, Decryptor, Identity};
-use pgp::composed::{DecryptionOptions, Deserializable as _, Message, SignedSecretKey, TheRing};
+use pgp::composed::{DecryptionOptions, Message, SignedSecretKey, TheRing};
 use pgp::types::{Password, Seipdv1ReadMode};
 use std::fmt::Debug;
 use std::io::{BufRead, Read};
@@ -13,9 +14,9 @@ use std::io::{BufRead, Read};
 /// The secrets that there are; the manifest says which of them an archive needs.
 #[derive(Default)]
 pub struct Keys {
-    age: Vec<Box<dyn Identity + Send + Sync>>,
+    pub(super) age: Vec<Box<dyn Identity + Send + Sync>>,
     passphrase: Option<Passphrase>,
-    openpgp: Vec<(SignedSecretKey, Password)>,
+    pub(super) openpgp: Vec<(SignedSecretKey, Password)>,
 }
 
 impl std::fmt::Debug for Keys {
@@ -32,69 +33,10 @@ impl Keys {
         Self::default()
     }
 
-    /// Add what stands in a file of age identities (`AGE-SECRET-KEY-…`), or an SSH private key without a passphrase.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] if it is neither.
-    pub fn with_age_identities(mut self, text: &str) -> Result<Self> {
-        let no_identity = || {
-            refused(
-                "this is no identity of age, and no SSH key that can be used",
-                "Give a file with `AGE-SECRET-KEY-…`, or an `ssh-ed25519` or `ssh-rsa` private key without a passphrase.",
-            )
-        };
-        if text.contains("-----BEGIN") {
-            let key = age::ssh::Identity::from_buffer(text.as_bytes(), None).map_err(|_| no_identity())?;
-            let age::ssh::Identity::Unencrypted(_) = &key else {
-                return Err(no_identity());
-            };
-            self.age.push(Box::new(key));
-            return Ok(self);
-        }
-        // Line by line, because what the library makes of a whole file cannot be sent to another thread.
-        let lines = text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let before = self.age.len();
-        for line in lines {
-            let identity: age::x25519::Identity = line.parse().map_err(|_| no_identity())?;
-            self.age.push(Box::new(identity));
-        }
-        if self.age.len() == before {
-            return Err(no_identity());
-        }
-        Ok(self)
-    }
-
     /// Add the passphrase.
     pub fn with_passphrase(mut self, passphrase: Passphrase) -> Self {
         self.passphrase = Some(passphrase);
         self
-    }
-
-    /// Add OpenPGP secret keys, armored or binary, and what protects them.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] if there is none.
-    pub fn with_openpgp_keys(mut self, ring: &[u8], protection: Option<&Passphrase>) -> Result<Self> {
-        let none = || {
-            refused(
-                "this is no OpenPGP secret key",
-                "Give what `gpg --export-secret-keys ADDRESS` prints.",
-            )
-        };
-        let (keys, _) = SignedSecretKey::from_reader_many_buf(ring).map_err(|_| none())?;
-        let before = self.openpgp.len();
-        for key in keys {
-            let password = protection.map_or_else(Password::empty, |passphrase| passphrase.expose().into());
-            self.openpgp.push((key.map_err(|_| none())?, password));
-        }
-        if self.openpgp.len() == before {
-            Err(none())
-        } else {
-            Ok(self)
-        }
     }
 
     /// Whether there is anything that could open an archive of this method.
@@ -112,16 +54,20 @@ impl Keys {
     ///
     /// # Errors
     /// [`Error::WrongIdentity`] if it is encrypted for others.
-    pub(in crate::archive) fn open_age<R: Read>(&self, name: &str, sealed: R) -> Result<age::stream::StreamReader<R>> {
-        let decryptor = Decryptor::new(sealed).map_err(|error| unopened(name, error))?;
+    pub(in crate::archive) fn open_age<R: Read>(
+        &self,
+        manifest: &Manifest,
+        sealed: R,
+    ) -> Result<age::stream::StreamReader<R>> {
+        let decryptor = Decryptor::new(sealed).map_err(|error| unopened(manifest, error))?;
         let opened = if decryptor.is_scrypt() {
-            let passphrase = self.passphrase.as_ref().ok_or_else(|| missing(name))?;
+            let passphrase = self.passphrase.as_ref().ok_or_else(|| missing(manifest))?;
             let identity = age::scrypt::Identity::new(passphrase.secret().clone());
             decryptor.decrypt(std::iter::once(&identity as &dyn Identity))
         } else {
             decryptor.decrypt(self.age.iter().map(|identity| &**identity as &dyn Identity))
         };
-        opened.map_err(|error| unopened(name, error))
+        opened.map_err(|error| unopened(manifest, error))
     }
 }
 
@@ -133,7 +79,7 @@ impl Keys {
     /// [`Error::WrongIdentity`] if it is encrypted for others.
     pub(in crate::archive) fn open_openpgp<'a>(
         &self,
-        name: &str,
+        manifest: &Manifest,
         sealed: impl BufRead + Debug + Send + 'a,
     ) -> Result<Message<'a>> {
         let passphrase: Option<Password> = self.passphrase.as_ref().map(|passphrase| passphrase.expose().into());
@@ -144,35 +90,39 @@ impl Keys {
             session_keys: Vec::new(),
             decrypt_options: DecryptionOptions::new().set_seipdv1_read_mode(Seipdv1ReadMode::Streaming),
         };
-        let (message, _) = Message::from_reader(sealed).map_err(|error| unread(name, error))?;
+        let (message, _) = Message::from_reader(sealed).map_err(|error| unread(manifest, error))?;
         if !message.is_encrypted() {
             return Err(Error::Damaged {
                 object: "archive",
-                name: name.to_owned(),
+                name: manifest.name.clone(),
                 reason: "it is not encrypted, although its manifest says so".to_owned(),
             });
         }
         let (message, _) = message
             .decrypt_the_ring(ring, true)
-            .map_err(|error| unread(name, error))?;
+            .map_err(|error| unread(manifest, error))?;
         Ok(message)
     }
 }
 
 /// Nothing that was given fits.
-pub(in crate::archive) fn missing(name: &str) -> Error {
-    Error::WrongIdentity { name: name.to_owned() }
+pub(in crate::archive) fn missing(manifest: &Manifest) -> Error {
+    Error::WrongIdentity {
+        name: manifest.name.clone(),
+        method: manifest.encryption.method.clone(),
+        recipients: manifest.encryption.recipients.clone(),
+    }
 }
 
-fn unopened(name: &str, error: DecryptError) -> Error {
+fn unopened(manifest: &Manifest, error: DecryptError) -> Error {
     match error {
         DecryptError::NoMatchingKeys | DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => {
-            missing(name)
+            missing(manifest)
         }
         DecryptError::Io(error) => carried(error),
         error => Error::Damaged {
             object: "archive",
-            name: name.to_owned(),
+            name: manifest.name.clone(),
             reason: error.to_string(),
         },
     }

@@ -4,10 +4,12 @@
 //! neither, and what cannot be parsed is an error. Nothing falls back to plain text.
 
 mod age_method;
+mod identity;
 mod keys;
 mod openpgp;
 
 pub use age_method::AgeRecipients;
+pub use identity::Identity;
 pub use keys::Keys;
 pub(super) use keys::missing;
 pub use openpgp::OpenPgpKeys;

@@ -4,6 +4,7 @@
 
 use super::{Passphrase, unusable};
 use crate::archive::failure::{carried, refused};
+use crate::archive::manifest::Manifest;
 use crate::{Error, Result, clock};
 use pgp::composed::{Deserializable as _, Encryption, MessageBuilder, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
@@ -161,13 +162,13 @@ fn has_expired(created: SystemTime, after: Duration) -> bool {
 }
 
 /// An error of the library while a message is read.
-pub(super) fn unread(name: &str, error: pgp::errors::Error) -> Error {
+pub(super) fn unread(manifest: &Manifest, error: pgp::errors::Error) -> Error {
     match error {
         pgp::errors::Error::IO { source, .. } => carried(source),
-        pgp::errors::Error::MissingKey => super::missing(name),
+        pgp::errors::Error::MissingKey => super::missing(manifest),
         error => Error::Damaged {
             object: "archive",
-            name: name.to_owned(),
+            name: manifest.name.clone(),
             reason: error.to_string(),
         },
     }

@@ -25,14 +25,14 @@ impl<'a> Opened<'a> {
     pub fn new(manifest: &Manifest, parts: PartsReader<'a>, keys: &Keys) -> Result<Self> {
         let method = manifest.encryption.method.as_str();
         if !keys.fit(method) {
-            return Err(missing(&manifest.name));
+            return Err(missing(manifest));
         }
         match method {
             "none" => Ok(Self::Plain(parts)),
-            "age" | "age-passphrase" => Ok(Self::Age(Box::new(keys.open_age(&manifest.name, parts)?))),
+            "age" | "age-passphrase" => Ok(Self::Age(Box::new(keys.open_age(manifest, parts)?))),
             "openpgp" | "openpgp-passphrase" => {
                 let sealed = BufReader::with_capacity(BUFFER_BYTES, parts);
-                Ok(Self::OpenPgp(Box::new(keys.open_openpgp(&manifest.name, sealed)?)))
+                Ok(Self::OpenPgp(Box::new(keys.open_openpgp(manifest, sealed)?)))
             }
             other => Err(unknown(manifest, "encryption", other)),
         }

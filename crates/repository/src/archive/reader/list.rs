@@ -28,3 +28,28 @@ pub fn list(store: &dyn Store, prefix: &str, cancel: &Cancel, monitor: &dyn Moni
     manifests.sort_by(|a, b| (a.start, &a.name).cmp(&(b.start, &b.name)));
     Ok(manifests)
 }
+
+/// The name of the only archive whose name begins with `prefix`.
+///
+/// # Errors
+/// [`Error::NotFound`] or [`Error::AmbiguousArchive`]; those of the store.
+pub fn full_name(store: &dyn Store, prefix: &str) -> Result<String> {
+    let objects = crate::archive::list_objects(store, "")?;
+    let names = objects.iter().filter_map(|object| object.name.strip_suffix(SUFFIX));
+    let mut matching: Vec<&str> = names.filter(|name| name.starts_with(prefix)).collect();
+    // A whole name means this archive, whatever else begins with it.
+    if let Some(whole) = matching.iter().position(|name| *name == prefix) {
+        matching = vec![matching[whole]];
+    }
+    match matching[..] {
+        [name] if !prefix.is_empty() => Ok(name.to_owned()),
+        [_, _, ..] if !prefix.is_empty() => Err(Error::AmbiguousArchive {
+            prefix: prefix.to_owned(),
+            count: matching.len(),
+        }),
+        _ => Err(Error::NotFound {
+            what: "archive",
+            name: prefix.to_owned(),
+        }),
+    }
+}

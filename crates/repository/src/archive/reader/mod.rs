@@ -11,9 +11,10 @@ mod list;
 mod member;
 mod parts;
 mod restore;
+mod tar;
 
 pub use check::{CheckOptions, CheckReport, Content, check};
-pub use list::list;
+pub use list::{full_name, list};
 pub use restore::{Overwrite, RestoreOptions, RestoreReport};
 
 use super::encryption::Keys;
@@ -46,13 +47,17 @@ impl<'a> Archive<'a> {
     /// # Errors
     /// [`Error::NotFound`] if there is none, or only what an interrupted run left.
     pub fn open(store: &'a dyn Store, name: &str, keys: &'a Keys, cancel: &'a Cancel) -> Result<Self> {
-        let manifest = Manifest::read(store, name)?;
-        Ok(Self {
+        Ok(Self::of(Manifest::read(store, name)?, store, keys, cancel))
+    }
+
+    /// The archive of a manifest that was read from this store.
+    pub fn of(manifest: Manifest, store: &'a dyn Store, keys: &'a Keys, cancel: &'a Cancel) -> Self {
+        Self {
             store,
             manifest,
             keys,
             cancel,
-        })
+        }
     }
 
     /// What is known without reading it.
@@ -91,6 +96,7 @@ impl<'a> Archive<'a> {
     /// # Errors
     /// [`Error::NotFound`] if there is no file of this path; otherwise those of [`Archive::entries`] and of `out`.
     pub fn read_file(&self, path: &Path, out: &mut dyn Write) -> Result<u64> {
+        let out = &mut Out(out);
         if !is_trusted_at_end(&self.manifest) {
             return self.read_file_to(path, out);
         }
@@ -236,6 +242,22 @@ impl Joined {
 
     fn finish(self, each: &mut dyn FnMut(&Entry) -> Result<()>) -> Result<()> {
         self.0.iter().try_for_each(each)
+    }
+}
+
+/// What is written to. Its errors are not the archive's.
+struct Out<'a>(&'a mut dyn Write);
+
+impl Write for Out<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes).map_err(|error| match error.kind() {
+            std::io::ErrorKind::Interrupted => error,
+            _ => super::failure::carry(Error::local("write to", "the output")(error)),
+        })
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
     }
 }
 

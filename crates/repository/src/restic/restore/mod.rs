@@ -27,6 +27,7 @@ mod window;
 
 pub use options::{Overwrite, Problem, RestoreOptions, RestoreReport, UnknownOverwrite};
 pub use plan::{RestorePlan, plan};
+pub(crate) use protected::Protected;
 
 use super::index::Index;
 use super::ls;

@@ -89,7 +89,7 @@ pub enum Overwrite {
 
 impl Overwrite {
     /// Whether `there` stays although the snapshot has something of this modification time in its place.
-    pub(super) fn keeps(self, there: &Stat, mtime: Timestamp) -> bool {
+    pub(crate) fn keeps(self, there: &Stat, mtime: Timestamp) -> bool {
         match self {
             Self::Always | Self::IfChanged => false,
             Self::IfNewer => there.mtime >= mtime,

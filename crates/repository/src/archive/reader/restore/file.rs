@@ -42,6 +42,11 @@ impl NewFile {
         })
     }
 
+    /// What was written so far, bytes.
+    pub fn size(&self) -> u64 {
+        self.position
+    }
+
     /// Append a member's content; returns its length in bytes. What was a hole is one again.
     pub fn write(&mut self, member: &Member, content: &mut dyn Read) -> Result<u64, Failure> {
         let (start, size) = (self.position, member.node.size);

@@ -6,14 +6,19 @@
 
 mod dirs;
 mod file;
+mod preview;
 mod session;
+mod verify;
+
+pub use crate::restic::restore::Overwrite;
 
 use super::layers::is_trusted_at_end;
 use super::{Archive, Member};
 use crate::archive::failure::refused;
 use crate::local::apply::ApplyOptions;
 use crate::local::target::TargetDir;
-use crate::{Error, Filter, Monitor, Result};
+use crate::restic::restore::Protected;
+use crate::{Counters, Error, Filter, Monitor, Result};
 use dirs::Dirs;
 use session::Session;
 use std::collections::{BTreeMap, HashSet};
@@ -21,27 +26,25 @@ use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// What becomes of files that are in the target already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Overwrite {
-    /// They stay, and the archive's are skipped and counted.
-    #[default]
-    Never,
-    /// The archive's take their place.
-    Always,
-}
-
 /// How to restore.
 #[derive(Clone, Debug)]
 pub struct RestoreOptions {
     /// A directory, which is made if it is missing.
     pub target: PathBuf,
-    /// Which entries; asked with paths in the archive that begin with `/`.
+    /// The directory of the archive that becomes the target, relative; empty for all of it.
+    pub root: PathBuf,
+    /// Which entries; asked with paths below `root` that begin with `/`.
     pub filter: Filter,
-    /// What becomes of files that are there.
+    /// What becomes of files that are there. By default they stay.
     pub overwrite: Overwrite,
     /// What is set besides content.
     pub metadata: ApplyOptions,
+    /// Only tell what would be done.
+    pub dry_run: bool,
+    /// Read every file that was written once more and compare it with the archive.
+    pub verify: bool,
+    /// Directories that are never restored into: the repository and the cache.
+    pub protect: Vec<PathBuf>,
 }
 
 impl RestoreOptions {
@@ -49,10 +52,31 @@ impl RestoreOptions {
     pub fn new(target: impl Into<PathBuf>) -> Self {
         Self {
             target: target.into(),
+            root: PathBuf::new(),
             filter: Filter::default(),
-            overwrite: Overwrite::default(),
+            overwrite: Overwrite::Never,
             metadata: ApplyOptions::default(),
+            dry_run: false,
+            verify: false,
+            protect: Vec::new(),
         }
+    }
+
+    /// Where an entry comes to in the target, relative, if it is wanted, or if it is a directory in which something may be.
+    fn place<'p>(&self, path: &'p Path, is_dir: bool) -> Option<&'p Path> {
+        let below = path.strip_prefix(&self.root).ok()?;
+        if below.as_os_str().is_empty() {
+            return None;
+        }
+        let path = Path::new("/").join(below);
+        let is_included = self.filter.includes(&path) || (is_dir && self.filter.may_include_below(&path));
+        let is_chosen = is_included && !path.ancestors().any(|path| self.filter.excludes(path, is_dir));
+        is_chosen.then_some(below)
+    }
+
+    /// Whether it is all of the archive.
+    fn is_everything(&self) -> bool {
+        self.filter.is_empty() && self.root.as_os_str().is_empty()
     }
 }
 
@@ -67,11 +91,21 @@ pub struct RestoreReport {
     pub others: u64,
     /// Content, bytes.
     pub bytes: u64,
+    /// Files among `files` that were there already, with the same size and time; only with [`Overwrite::IfChanged`], or if nothing is
+    /// written.
+    pub identical_files: u64,
+    /// Content of those, bytes, which is not among `bytes`.
+    pub identical_bytes: u64,
+    /// Files that were read again and compared.
+    pub verified_files: u64,
     /// Entries in whose place something else stayed.
     pub skipped: u64,
     /// Entries that are not, or not wholly, restored.
     pub problems: u64,
 }
+
+/// What was restored, and the files in whose place something else is.
+type Restored = (RestoreReport, HashSet<PathBuf>);
 
 impl Archive<'_> {
     /// Put the entries that the filter chooses into the target.
@@ -80,14 +114,37 @@ impl Archive<'_> {
     /// [`Error::WrongIdentity`], [`Error::Damaged`], those of the store, and of the target itself. What goes wrong with single entries
     /// is reported to `monitor` and counted.
     pub fn restore(&self, options: &RestoreOptions, monitor: &dyn Monitor) -> Result<RestoreReport> {
-        if is_trusted_at_end(&self.manifest) {
-            return self.restore_beside(options, monitor);
+        if Protected::new(&options.protect).encloses(&options.target) {
+            return Err(refused(
+                &format!(
+                    "`{}` is the repository or the cache, or lies in it",
+                    options.target.display()
+                ),
+                "Choose another target.",
+            ));
         }
-        self.restore_into(options, monitor)
+        let (mut report, left_out) = if options.dry_run {
+            (self.preview(options, monitor)?, HashSet::new())
+        } else if is_trusted_at_end(&self.manifest) {
+            self.restore_beside(options, monitor)?
+        } else {
+            self.restore_into(options, monitor)?
+        };
+        if report == RestoreReport::default() && !options.is_everything() {
+            return Err(refused(
+                "nothing in the archive fits the patterns",
+                "See what there is with `mainstay ls ARCHIVE`; patterns that begin with `/` stand for absolute paths.",
+            ));
+        }
+        if options.verify && !options.dry_run {
+            monitor.phase("verify");
+            self.verify(options, &left_out, &mut report, monitor)?;
+        }
+        Ok(report)
     }
 
     /// Into a new directory in the target, whose content moves up once all of the archive is known to be genuine.
-    fn restore_beside(&self, options: &RestoreOptions, monitor: &dyn Monitor) -> Result<RestoreReport> {
+    fn restore_beside(&self, options: &RestoreOptions, monitor: &dyn Monitor) -> Result<Restored> {
         let failed = || Error::local("restore into", &options.target);
         let root = TargetDir::create(&options.target).map_err(failed())?;
         if !root.names().map_err(failed())?.is_empty() {
@@ -112,7 +169,13 @@ impl Archive<'_> {
         moved
     }
 
-    fn restore_into(&self, options: &RestoreOptions, monitor: &dyn Monitor) -> Result<RestoreReport> {
+    fn restore_into(&self, options: &RestoreOptions, monitor: &dyn Monitor) -> Result<Restored> {
+        monitor.phase("restore");
+        if options.is_everything() {
+            let (expected, counters) = (self.manifest.counts, monitor.counters());
+            Counters::add(&counters.total_files, expected.files + expected.hard_links);
+            Counters::add(&counters.total_bytes, expected.content_bytes);
+        }
         let root = TargetDir::create(&options.target).map_err(Error::local("create", &options.target))?;
         let mut session = Session {
             options,
@@ -125,21 +188,21 @@ impl Archive<'_> {
         };
         self.restore_to(&mut session)?;
         session.report.problems += session.dirs.problems;
-        Ok(session.report)
+        Ok((session.report, session.unrestored))
     }
 
     fn restore_to(&self, session: &mut Session<'_>) -> Result<()> {
-        let filter = &session.options.filter;
-        let wanted = |path: &Path, is_dir: bool| {
-            let path = Path::new("/").join(path);
-            let is_chosen = filter.includes(&path) || (is_dir && filter.may_include_below(&path));
-            is_chosen && !path.ancestors().any(|path| filter.excludes(path, is_dir))
+        let options = session.options;
+        let mut each = |mut member: Member, content: &mut dyn Read| {
+            if let Ok(below) = member.entry.path.strip_prefix(&options.root) {
+                member.entry.path = below.to_owned();
+            }
+            session.member(member, content)
         };
-        let mut each = |member: Member, content: &mut dyn Read| session.member(member, content);
-        if filter.is_empty() {
+        if options.is_everything() {
             self.stream(&mut each)?;
         } else {
-            self.visit(&wanted, &mut each)?;
+            self.visit(&|path, is_dir| options.place(path, is_dir).is_some(), &mut each)?;
         }
         session.finish_stream();
         let missing = std::mem::take(&mut session.missing);

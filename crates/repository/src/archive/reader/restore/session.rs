@@ -4,9 +4,10 @@ use super::dirs::Dirs;
 use super::file::{self, NewFile};
 use super::{Member, Overwrite, RestoreOptions, RestoreReport};
 use crate::archive::entry::EntryKind;
-use crate::local::apply::{Target, apply_metadata};
+use crate::local::apply::{Failure as MetadataFailure, Target, apply_metadata};
 use crate::local::target::TargetDir;
-use crate::{Counters, Error, Monitor, Result};
+use crate::restic::node::Node;
+use crate::{Counters, Error, Event, Monitor, Result};
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::io::{self, Read};
@@ -21,7 +22,7 @@ pub struct Session<'a> {
     pub report: RestoreReport,
     /// A file of which more pieces may come.
     pub stream: Option<(PathBuf, NewFile)>,
-    /// Further names of files that were not restored, by the first name.
+    /// Further names of files that were not restored, by the first name as the archive has it.
     pub missing: BTreeMap<PathBuf, Vec<PathBuf>>,
     /// Files in whose place something else is: no further name may lead there.
     pub unrestored: HashSet<PathBuf>,
@@ -54,15 +55,16 @@ impl Session<'_> {
         match member.entry.kind {
             EntryKind::Dir => {
                 self.dirs.push(name, member.node);
-                self.report.directories += 1;
+                // One that is only on the way to something is made when that is.
                 if self.options.filter.includes(&Path::new("/").join(&path)) {
+                    self.report.directories += 1;
                     self.dirs.current()?;
                 }
                 Ok(())
             }
             EntryKind::File if member.entry.place.part > 1 => self.continue_stream(&path, &member, content),
             EntryKind::File => self.file(&path, name, member, content),
-            EntryKind::HardLink => self.hard_link(&path, name, &member.entry.target),
+            EntryKind::HardLink => self.hard_link(&path, name, &member),
             EntryKind::Symlink | EntryKind::Device | EntryKind::CharDev | EntryKind::Fifo => {
                 self.special(&path, name, &member)
             }
@@ -71,11 +73,25 @@ impl Session<'_> {
 
     fn file(&mut self, path: &Path, name: &OsStr, member: Member, content: &mut dyn Read) -> Result<(), Failure> {
         let dir = self.dirs.current()?;
-        if !Self::is_free(dir, name, self.options)? {
-            self.skip(path);
-            return Ok(());
-        }
         let is_piece = member.entry.place.part > 0;
+        match Room::of(dir, name, &member.node, self.options)? {
+            Room::Free => {}
+            Room::Kept => {
+                self.skip(path);
+                return Ok(());
+            }
+            // What a piece says is not what the whole file is.
+            Room::Same if is_piece => {}
+            Room::Same => {
+                let (file, _) = dir.open_file(name)?;
+                let failures = apply_metadata(Target::Open(file.as_fd()), &member.node, &self.options.metadata);
+                self.report.files += 1;
+                self.report.identical_files += 1;
+                self.report.identical_bytes += member.node.size;
+                self.done(path, "unchanged", member.node.size, failures);
+                return Ok(());
+            }
+        }
         let mut file = NewFile::create(dir, name)?;
         let bytes = file.write(&member, content)?;
         self.report.bytes += bytes;
@@ -107,13 +123,12 @@ impl Session<'_> {
     }
 
     fn finish_file(&mut self, path: &Path, file: NewFile) {
+        let size = file.size();
         match file.finish(&self.options.metadata) {
             Ok(failures) => {
                 self.report.files += 1;
                 Counters::add(&self.monitor.counters().files, 1);
-                for (what, error) in failures {
-                    self.problem(path, &format!("cannot {what}: {error}"));
-                }
+                self.done(path, "restored", size, failures);
             }
             Err(error) => {
                 self.problem(path, &error.to_string());
@@ -122,33 +137,37 @@ impl Session<'_> {
         }
     }
 
-    fn hard_link(&mut self, path: &Path, name: &OsStr, first: &Path) -> Result<(), Failure> {
-        let (parent, first_name) = (
-            first.parent().unwrap_or(Path::new("")),
-            first.file_name().unwrap_or_default(),
-        );
-        if self.unrestored.contains(first) {
-            let reason = format!("`/{}`, which is the same file, was not restored", first.display());
+    fn hard_link(&mut self, path: &Path, name: &OsStr, member: &Member) -> Result<(), Failure> {
+        let first = &member.entry.target;
+        let place = self.options.place(first, false);
+        if let Some(place) = place.filter(|place| self.unrestored.contains(*place)) {
+            let reason = format!("`/{}`, which is the same file, was not restored", place.display());
             return Err(io::Error::other(reason).into());
         }
-        let from = self.dirs.root().open_dir_beneath(parent);
         let dir = self.dirs.current()?;
-        if !Self::is_free(dir, name, self.options)? {
-            self.skip(path);
-            return Ok(());
+        match Room::of(dir, name, &member.node, self.options)? {
+            Room::Free | Room::Same => {}
+            Room::Kept => {
+                self.skip(path);
+                return Ok(());
+            }
         }
-        let is_chosen = self.options.filter.includes(&Path::new("/").join(first));
+        // Whatever else is in the first name's place in the target is not this file.
+        let from = place.map(|place| {
+            let parent = place.parent().unwrap_or(Path::new(""));
+            let from = self.dirs.root().open_dir_beneath(parent)?;
+            let name = place.file_name().unwrap_or_default().to_owned();
+            Ok::<_, io::Error>(from.stat(&name)?.is_some().then_some((from, name)))
+        });
         match from {
-            Ok(from) if is_chosen && from.stat(first_name)?.is_some() => {
-                file::replace_with_link(dir, name, &from, first_name)?;
+            Some(Ok(Some((from, first_name)))) => {
+                file::replace_with_link(self.dirs.current()?, name, &from, &first_name)?;
                 self.report.files += 1;
-                Ok(())
+                self.done(path, "restored", 0, Vec::new());
             }
-            _ => {
-                self.missing.entry(first.to_owned()).or_default().push(path.to_owned());
-                Ok(())
-            }
+            _ => self.missing.entry(first.clone()).or_default().push(path.to_owned()),
         }
+        Ok(())
     }
 
     /// Restore a file under the names that were chosen, which its first is not one of.
@@ -187,7 +206,7 @@ impl Session<'_> {
 
     fn special(&mut self, path: &Path, name: &OsStr, member: &Member) -> Result<(), Failure> {
         let dir = self.dirs.current()?;
-        if !Self::is_free(dir, name, self.options)? {
+        if let Room::Kept = Room::of(dir, name, &member.node, self.options)? {
             self.skip(path);
             return Ok(());
         }
@@ -203,18 +222,18 @@ impl Session<'_> {
             return Err(error.into());
         }
         self.report.others += 1;
-        for (what, error) in failures {
-            self.problem(path, &format!("cannot {what}: {error}"));
-        }
+        self.done(path, "restored", 0, failures);
         Ok(())
     }
 
-    /// Whether something may come to this place.
-    fn is_free(dir: &TargetDir, name: &OsStr, options: &RestoreOptions) -> io::Result<bool> {
-        match dir.stat(name)? {
-            None => Ok(true),
-            Some(there) if there.is_dir() => Err(io::Error::other("there is a directory in its place")),
-            Some(_) => Ok(options.overwrite == Overwrite::Always),
+    /// Tell of an entry, and of what could not be set.
+    fn done(&mut self, path: &Path, what: &str, size: u64, failures: Vec<MetadataFailure>) {
+        if self.monitor.wants_entries() {
+            let path = &Path::new("/").join(path);
+            self.monitor.event(Event::Entry { path, what, size });
+        }
+        for (what, error) in failures {
+            self.problem(path, &format!("cannot {what}: {error}"));
         }
     }
 
@@ -228,6 +247,36 @@ impl Session<'_> {
     fn problem(&mut self, path: &Path, message: &str) {
         self.report.problems += 1;
         self.monitor.problem(&format!("/{}", path.display()), message);
+    }
+}
+
+/// What may come into the place of an entry.
+enum Room {
+    /// The archive's entry.
+    Free,
+    /// Nothing: what is there stays.
+    Kept,
+    /// Nothing has to: the file that is there counts as the same.
+    Same,
+}
+
+impl Room {
+    fn of(dir: &TargetDir, name: &OsStr, node: &Node, options: &RestoreOptions) -> io::Result<Self> {
+        let Some(there) = dir.stat(name)? else {
+            return Ok(Self::Free);
+        };
+        if there.is_dir() {
+            return Err(io::Error::other("there is a directory in its place"));
+        }
+        // The other names of a file may lie outside of the target.
+        let is_same = there.is_file() && there.nlink == 1 && (there.size, there.mtime) == (node.size, node.mtime);
+        Ok(if options.overwrite.keeps(&there, node.mtime) {
+            Self::Kept
+        } else if is_same && options.overwrite == Overwrite::IfChanged {
+            Self::Same
+        } else {
+            Self::Free
+        })
     }
 }
 
