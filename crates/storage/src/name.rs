@@ -2,6 +2,10 @@
 
 use crate::{Error, ErrorKind, Result};
 
+/// What stands between the final name and the random part of a temporary one. The tilde is not allowed in names of
+/// objects, so that no object can be mistaken for a temporary file, or be hidden as one.
+pub(crate) const TEMPORARY: &str = ".tmp~";
+
 /// Refuse what is not a valid object name, before anything is touched.
 pub(crate) fn check_name(operation: &'static str, name: &str, location: &str) -> Result<()> {
     if is_valid(name) {

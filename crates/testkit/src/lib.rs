@@ -1,9 +1,13 @@
 //! Shared test helpers: a store's contract, fault injection, recording, test servers.
 
 pub mod conformance;
+pub mod cut_proxy;
 pub mod faults;
 pub mod hook;
+pub mod rclone_server;
 pub mod recording;
+pub mod restic_names;
 pub mod s3_server;
 pub mod scale;
+pub mod server_process;
 pub mod tree;

@@ -7,7 +7,6 @@ use repository::restic::check::{self, CheckOptions, CheckReport, Problem, ReadSu
 use repository::restic::repository::Repository;
 use serde_json::json;
 use std::fmt::Write as _;
-use storage::Location;
 use tempfile::TempDir;
 
 const EXAMPLES: &str = "Examples:
@@ -73,7 +72,7 @@ fn open(args: &Args, context: &Context) -> anyhow::Result<(Repository, Option<Te
     }
     let location = context.location()?;
     let mut options = context.open_options(&location)?;
-    let is_remote = matches!(location, Location::S3(_)) && options.cache.is_some();
+    let is_remote = location.is_remote() && options.cache.is_some();
     let unwritable = repository::Error::local("create a temporary directory in", std::env::temp_dir());
     let cache = is_remote.then(tempfile::tempdir).transpose().map_err(unwritable)?;
     options.cache = cache.as_ref().map(|directory| directory.path().to_path_buf());

@@ -165,7 +165,7 @@ impl Context {
         };
         Ok(OpenOptions {
             cache: self.cache_directory(),
-            remote: matches!(location, Location::S3(_)),
+            remote: location.is_remote(),
             key_hint,
         })
     }

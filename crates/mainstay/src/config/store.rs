@@ -1,10 +1,10 @@
-//! How the store is used: `-o` options, limits, and what the environment says about S3.
+//! How the store is used: `-o` options, limits, and what the environment says about stores.
 
 use super::env::{self, Environment};
 use super::{Misuse, units};
 use repository::Cancel;
 use std::num::{NonZeroU64, NonZeroUsize};
-use storage::{Addressing, Options};
+use storage::{Addressing, Options, Secret};
 
 /// What was said on the command line.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,7 @@ pub struct StoreOptions {
 }
 
 /// The keys of `-o`, with what they are for, as help shows them.
-pub const KEYS: [(&str, &str); 9] = [
+pub const KEYS: [(&str, &str); 14] = [
     ("s3.endpoint", "URL of the store, for `s3://bucket` addresses"),
     ("s3.region", "region that requests are signed for"),
     (
@@ -31,6 +31,17 @@ pub const KEYS: [(&str, &str); 9] = [
     ("s3.checksums", "`false` for stores that refuse CRC-32C checksums"),
     ("s3.profile", "profile in ~/.aws to take keys from"),
     ("s3.anonymous", "`true`: do not sign requests"),
+    (
+        "ca-file",
+        "file with certificates (PEM) to trust, for all stores over HTTP",
+    ),
+    ("connections", "requests at the same time, for all stores"),
+    (
+        "azure.endpoint",
+        "URL of the Azure account, where it is not Microsoft's own",
+    ),
+    ("gcs.endpoint", "URL of Google's store, where it is not Google's own"),
+    ("gcs.anonymous", "`true`: do not sign requests"),
 ];
 
 /// The options of a store, complete.
@@ -60,6 +71,25 @@ fn from_environment(options: &mut Options, environment: &Environment) -> Result<
     s3.secret_key = environment.text(env::AWS_SECRET_ACCESS_KEY)?;
     s3.session_token = environment.text(env::AWS_SESSION_TOKEN)?;
     s3.profile = environment.text(env::AWS_PROFILE)?;
+    other_stores(options, environment)
+}
+
+fn other_stores(options: &mut Options, environment: &Environment) -> Result<(), Misuse> {
+    let secret = |variable| -> Result<Option<Secret>, Misuse> { Ok(environment.text(variable)?.map(Secret::from)) };
+    options.webdav.login.user = environment.text(env::WEBDAV_USERNAME)?;
+    options.webdav.login.password = secret(env::WEBDAV_PASSWORD)?;
+    options.rest.login.user = environment.text(env::RESTIC_REST_USERNAME)?;
+    options.rest.login.password = secret(env::RESTIC_REST_PASSWORD)?;
+    options.azblob.account = environment.text(env::AZURE_ACCOUNT_NAME)?;
+    options.azblob.account_key = secret(env::AZURE_ACCOUNT_KEY)?;
+    options.azblob.sas_token = secret(env::AZURE_ACCOUNT_SAS)?;
+    options.gcs.credentials_file = environment.path(env::GOOGLE_APPLICATION_CREDENTIALS);
+    options.b2.key_id = environment.text(env::B2_ACCOUNT_ID)?;
+    options.b2.key = secret(env::B2_ACCOUNT_KEY)?;
+    options.dropbox.token = secret(env::DROPBOX_TOKEN)?;
+    options.dropbox.refresh_token = secret(env::DROPBOX_REFRESH_TOKEN)?;
+    options.dropbox.app_key = environment.text(env::DROPBOX_APP_KEY)?;
+    options.dropbox.app_secret = secret(env::DROPBOX_APP_SECRET)?;
     Ok(())
 }
 
@@ -77,11 +107,14 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), Misuse> {
             }
         }
         "s3.storage-class" => s3.storage_class = text(),
-        "s3.ca-file" => s3.ca_file = text().map(Into::into),
-        "s3.connections" => options.connections = Some(connections(value)?),
+        "s3.ca-file" | "ca-file" => options.http.ca_file = text().map(Into::into),
+        "s3.connections" | "connections" => options.connections = Some(connections(value)?),
         "s3.checksums" => s3.checksums = flag(key, value)?,
         "s3.profile" => s3.profile = text(),
         "s3.anonymous" => s3.anonymous = flag(key, value)?,
+        "azure.endpoint" => options.azblob.endpoint = text(),
+        "gcs.endpoint" => options.gcs.endpoint = text(),
+        "gcs.anonymous" => options.gcs.anonymous = flag(key, value)?,
         _ => return Err(unknown(key)),
     }
     Ok(())
@@ -95,7 +128,7 @@ fn flag(key: &str, value: &str) -> Result<bool, Misuse> {
 }
 
 fn connections(value: &str) -> Result<NonZeroUsize, Misuse> {
-    let hint = "Write a number from 1, such as `-o s3.connections=8`.";
+    let hint = "Write a number from 1, such as `-o connections=8`.";
     value
         .parse()
         .map_err(|_| Misuse::new(format!("`{value}` is no number of connections"), hint))
@@ -146,6 +179,32 @@ mod tests {
     }
 
     #[test]
+    fn the_variables_of_restic_are_understood() {
+        let environment = Environment::of([
+            (env::RESTIC_REST_USERNAME, "me"),
+            (env::RESTIC_REST_PASSWORD, "hush"),
+            (env::AZURE_ACCOUNT_NAME, "account"),
+            (env::AZURE_ACCOUNT_KEY, "hush"),
+            (env::GOOGLE_APPLICATION_CREDENTIALS, "/file"),
+            (env::B2_ACCOUNT_ID, "id"),
+            (env::B2_ACCOUNT_KEY, "hush"),
+        ]);
+        let options = resolved(&["azure.endpoint=http://localhost"], &environment).unwrap();
+        assert_eq!(options.rest.login.user.as_deref(), Some("me"));
+        assert_eq!(options.rest.login.password, Some("hush".into()));
+        assert_eq!(options.webdav.login.user, None);
+        assert_eq!(options.azblob.account.as_deref(), Some("account"));
+        assert_eq!(options.azblob.account_key, Some("hush".into()));
+        assert_eq!(options.azblob.endpoint.as_deref(), Some("http://localhost"));
+        assert_eq!(options.gcs.credentials_file, Some("/file".into()));
+        assert_eq!(
+            (options.b2.key_id.as_deref(), options.b2.key.clone()),
+            (Some("id"), Some("hush".into()))
+        );
+        assert!(!format!("{options:?}").contains("hush"));
+    }
+
+    #[test]
     fn what_is_not_known_is_refused() {
         for pair in ["s3.regoin=x", "s3.region", "s3.connections=0", "s3.path-style=yes"] {
             assert!(resolved(&[pair], &Environment::default()).is_err(), "{pair}");
@@ -155,7 +214,7 @@ mod tests {
     #[test]
     fn every_key_of_the_help_is_taken() {
         for (key, _) in KEYS {
-            let value = if key == "s3.connections" { "2" } else { "true" };
+            let value = if key.ends_with("connections") { "2" } else { "true" };
             resolved(&[&format!("{key}={value}")], &Environment::default()).unwrap();
         }
     }

@@ -6,14 +6,11 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{direct, dirs};
-
-/// What stands between the final name and the random part of a temporary one. The tilde is not allowed in names of
-/// objects, so that no object can be mistaken for a temporary file, or be hidden as one.
-const MARK: &str = ".tmp~";
+use crate::name::TEMPORARY;
 
 /// Whether a file called `name` is one that [`TemporaryFile::create`] made.
 pub(super) fn is_temporary(name: &str) -> bool {
-    name.contains(MARK)
+    name.contains(TEMPORARY)
 }
 
 /// A file under a temporary name, removed when it is dropped before [`publish`](TemporaryFile::publish).
@@ -28,7 +25,7 @@ impl TemporaryFile {
     /// A new, empty file beside `target`, readable by its owner only.
     pub(super) fn create(target: &Path) -> io::Result<Self> {
         let mut path = target.as_os_str().to_owned();
-        path.push(format!("{MARK}{:016x}", fastrand::u64(..)));
+        path.push(format!("{TEMPORARY}{:016x}", fastrand::u64(..)));
         let path = PathBuf::from(path);
         let file = OpenOptions::new()
             .write(true)

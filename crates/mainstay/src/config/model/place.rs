@@ -76,11 +76,14 @@ impl Place {
         }
         let form = FORMS.iter().find(|(_, _, prefix, _)| address.starts_with(prefix));
         match form {
-            Some((Scheme::S3, ..)) => store(address),
+            Some((Scheme::S3, .., form)) => store(address, form),
             Some((scheme, _, prefix, form)) => {
                 let rest = &address[prefix.len()..];
                 if is_complete(*scheme, rest) {
-                    Ok(Self::Later(*scheme, address.to_owned()))
+                    match scheme {
+                        Scheme::Sftp | Scheme::Rclone => Ok(Self::Later(*scheme, address.to_owned())),
+                        _ => store(address, form),
+                    }
                 } else {
                     Err((
                         format!("`url` is `{address}`, in which something is missing"),
@@ -96,6 +99,12 @@ impl Place {
     pub fn scheme(&self) -> Scheme {
         match self {
             Self::Store(Location::S3(_)) => Scheme::S3,
+            Self::Store(Location::Webdav(_)) => Scheme::Webdav,
+            Self::Store(Location::Rest(_)) => Scheme::Rest,
+            Self::Store(Location::Azblob(_)) => Scheme::Azblob,
+            Self::Store(Location::Gcs(_)) => Scheme::Gcs,
+            Self::Store(Location::B2(_)) => Scheme::B2,
+            Self::Store(Location::Dropbox(_)) => Scheme::Dropbox,
             Self::Store(Location::Local(_) | Location::Memory(_)) => Scheme::Local,
             Self::Later(scheme, _) => *scheme,
         }
@@ -113,7 +122,10 @@ impl Place {
                     "`{url}` cannot be opened: this version has no `{}` stores",
                     scheme.name()
                 );
-                Err(Misuse::new(message, "Use a directory or an `s3://` address for now."))
+                Err(Misuse::new(
+                    message,
+                    "Choose another kind of store for now, such as a directory or `s3://`.",
+                ))
             }
         }
     }
@@ -136,13 +148,16 @@ fn holds_password(address: &str) -> bool {
     authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
 }
 
-fn store(address: &str) -> Result<Place, (String, String)> {
+fn store(address: &str, form: &str) -> Result<Place, (String, String)> {
     address.parse().map(Place::Store).map_err(|error: storage::Error| {
         let why = error
             .source
             .as_ref()
             .map_or_else(|| error.to_string(), ToString::to_string);
-        let hint = "Write `s3://BUCKET/PREFIX` and the store's address as `endpoint`.".to_owned();
+        let hint = match form.starts_with("s3:") {
+            true => "Write `s3://BUCKET/PREFIX` and the store's address as `endpoint`.".to_owned(),
+            false => format!("Write it like this: `{form}`."),
+        };
         (format!("`url` is `{address}`: {why}"), hint)
     })
 }
@@ -218,7 +233,11 @@ mod tests {
         ] {
             let place = Place::parse(address, &origin()).unwrap();
             assert_eq!((place.scheme().name(), place.to_string().as_str()), (scheme, shown));
-            assert_eq!(place.location().is_ok(), matches!(scheme, "local" | "s3"), "{address}");
+            assert_eq!(
+                place.location().is_ok(),
+                !matches!(scheme, "sftp" | "rclone"),
+                "{address}"
+            );
         }
     }
 
