@@ -24,6 +24,7 @@ const FOR_TESTS: &[Package] = &[
     ("ssh-keygen", "openssh-client"),
     ("rclone", "rclone"),
     ("npm", "npm"),
+    ("pip3", "python3-pip"),
 ];
 const FOR_FUZZ: &[Package] = &[("c++", "g++")];
 const FOR_PEERS: &[Package] = &[("restic", "restic"), ("borg", "borgbackup"), ("python3", "python3")];
@@ -73,6 +74,14 @@ fn emulators() -> Result<()> {
             .args(["install", "--no-audit", "--no-fund", "--prefix"])
             .arg(dir.join("azurite-3.37.0"))
             .arg("azurite@3.37.0")
+            .run()?;
+    }
+    let google = dir.join("gcp-storage-emulator-2026.7.19");
+    if !google.join("gcp_storage_emulator").exists() {
+        Sh::new("pip3")
+            .args(["install", "--quiet", "--target"])
+            .arg(google)
+            .arg("gcp-storage-emulator==2026.7.19")
             .run()?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use opendal::services::Azblob;
 
-use crate::remote::{Connection, PART_BYTES, RemoteStore, Traits, Writing};
+use crate::remote::{Connection, Folders, PART_BYTES, RemoteStore, Traits, Writing};
 use crate::{BucketLocation, Options, Result};
 
 /// The store at `location`. Nothing is sent.
@@ -23,7 +23,7 @@ pub(crate) fn open(location: &BucketLocation, options: &Options) -> Result<Remot
     }
     let traits = Traits {
         writing: Writing::InParts(PART_BYTES),
-        has_folders: false,
+        folders: Folders::None,
     };
     connection.store(service, traits)
 }

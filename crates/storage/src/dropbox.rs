@@ -3,7 +3,7 @@
 use opendal::services::Dropbox;
 
 use crate::remote::transport::Transport;
-use crate::remote::{Connection, RemoteStore, Traits, Writing};
+use crate::remote::{Connection, Folders, RemoteStore, Traits, Writing};
 use crate::{Options, Result};
 
 /// The most that Dropbox takes in one request, bytes: 150 MB, of whichever kind.
@@ -31,7 +31,7 @@ pub(crate) fn open(path: &str, options: &Options) -> Result<RemoteStore> {
     }
     let traits = Traits {
         writing: Writing::Whole(MOST),
-        has_folders: true,
+        folders: Folders::ListedByName,
     };
     connection.store_through(transport, service, traits)
 }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use opendal::services::Gcs;
 
-use crate::remote::{Connection, PART_BYTES, RemoteStore, Traits, Writing};
+use crate::remote::{Connection, Folders, PART_BYTES, RemoteStore, Traits, Writing};
 use crate::{BucketLocation, Options, Result};
 
 /// The store at `location`. Nothing is sent.
@@ -27,7 +27,7 @@ pub(crate) fn open(location: &BucketLocation, options: &Options) -> Result<Remot
     }
     let traits = Traits {
         writing: Writing::InParts(PART_BYTES),
-        has_folders: false,
+        folders: Folders::None,
     };
     connection.store(service, traits)
 }

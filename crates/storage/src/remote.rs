@@ -4,6 +4,7 @@
 //! of time for each request, parts of equal size, and errors sorted by what a caller can do.
 
 pub(crate) mod errors;
+mod folders;
 pub(crate) mod transport;
 mod upload;
 
@@ -12,6 +13,7 @@ use std::future::Future;
 use std::ops::Range;
 
 use bytes::Bytes;
+use opendal::options::WriteOptions;
 use opendal::raw::{OpWrite, Service};
 use opendal::{Buffer, Builder, HttpTransporter, OperationContext, Operator};
 use tokio::runtime::Handle;
@@ -80,8 +82,19 @@ impl Connection {
 pub(crate) struct Traits {
     /// How large objects are sent.
     pub(crate) writing: Writing,
-    /// There are folders, and the calls that ask for an object or delete it take their names as well.
-    pub(crate) has_folders: bool,
+    /// What it knows of folders.
+    pub(crate) folders: Folders,
+}
+
+/// Where there are folders, a listing is of one folder, and the calls that ask for an object or delete it take a folder as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Folders {
+    /// A slash in a name is a character as any other.
+    None,
+    /// What is in a folder is listed by its whole path.
+    ListedByPath,
+    /// What is in a folder is listed by its name there.
+    ListedByName,
 }
 
 /// How large objects are sent.
@@ -136,8 +149,8 @@ impl RemoteStore {
         upload.complete().map(drop)
     }
 
-    /// Send the object `name` in one request, to the place `target`. With OpenDAL's inner writer: the outer one refuses empty objects for some stores
-    /// that take them.
+    /// Send the object `name` in one request, to the place `target`. With OpenDAL's inner writer: the outer one refuses empty
+    /// objects for some stores that take them.
     pub(crate) fn write_whole(&self, name: &str, target: &str, content: Bytes, most: u64) -> Result<()> {
         let size = content.len();
         if size as u64 > most {
@@ -145,11 +158,9 @@ impl RemoteStore {
             return Err(self.tell.error(ErrorKind::Misconfigured, "write", name).because(why));
         }
         self.call("write", name, async {
-            let arguments = OpWrite::default();
-            let mut writer = self
-                .operator
-                .service()
-                .write(self.operator.context(), target, arguments)?;
+            let service = self.operator.service();
+            let (arguments, _) = OpWrite::from_options(&service.capability(), write_options())?;
+            let mut writer = service.write(self.operator.context(), target, arguments)?;
             writer.write_dyn(Buffer::from(content)).await?;
             writer.close_dyn().await
         })
@@ -163,6 +174,14 @@ impl RemoteStore {
             Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// How every object is written. Without a type, what some servers say of an object makes no sense.
+fn write_options() -> WriteOptions {
+    WriteOptions {
+        content_type: Some("application/octet-stream".to_owned()),
+        ..WriteOptions::default()
     }
 }
 
@@ -181,6 +200,10 @@ impl Store for RemoteStore {
 
     fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {
         check_prefix(prefix, self.tell.location())?;
+        if self.traits.folders != Folders::None {
+            let listing = folders::list(&self.operator, self.traits.folders, prefix);
+            return self.call("list", prefix, listing);
+        }
         let directory = if prefix.is_empty() {
             "/".to_owned()
         } else {
@@ -249,7 +272,7 @@ impl Store for RemoteStore {
     fn delete(&self, name: &str) -> Result<()> {
         check_name("delete", name, self.tell.location())?;
         // The call that deletes an object would delete a folder of that name with everything in it.
-        if self.traits.has_folders && !self.is_object("delete", name)? {
+        if self.traits.folders != Folders::None && !self.is_object("delete", name)? {
             return Ok(());
         }
         self.call("delete", name, self.operator.delete(name))

@@ -2,7 +2,7 @@
 
 mod address;
 
-use crate::remote::{Connection, RemoteStore, Traits, Writing};
+use crate::remote::{Connection, Folders, RemoteStore, Traits, Writing};
 use crate::{Options, Result, S3Location, S3Options};
 
 /// The store at `location`. Asks Amazon for the bucket's region if nobody told; nothing else is sent.
@@ -22,7 +22,7 @@ pub(crate) fn open_as(connection: Connection, location: &S3Location, options: &S
     let service = address::builder(location, options, &region).map_err(|why| tell.misconfigured(why))?;
     let traits = Traits {
         writing: Writing::InParts(options.part_size as usize),
-        has_folders: false,
+        folders: Folders::None,
     };
     connection.store(service, traits)
 }

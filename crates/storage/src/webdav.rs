@@ -4,15 +4,13 @@
 //! connection broke, and hands it out as if it were everything. So an object is sent under a temporary name, and moved when the
 //! server has confirmed all of it.
 
-mod list;
-
 use std::ops::Range;
 
 use bytes::Bytes;
 use opendal::services::Webdav;
 
-use crate::name::{TEMPORARY, check_name, check_prefix};
-use crate::remote::{Connection, RemoteStore, Traits, Writing};
+use crate::name::{TEMPORARY, check_name};
+use crate::remote::{Connection, Folders, RemoteStore, Traits, Writing};
 use crate::whole::WholeWriter;
 use crate::{ObjectInfo, ObjectWriter, Options, Result, Store, WebLocation};
 
@@ -37,7 +35,7 @@ pub(crate) fn open(location: &WebLocation, options: &Options) -> Result<WebdavSt
     }
     let traits = Traits {
         writing: Writing::Whole(u64::MAX),
-        has_folders: true,
+        folders: Folders::ListedByPath,
     };
     let remote = connection.store(service, traits)?;
     Ok(WebdavStore { remote })
@@ -57,9 +55,7 @@ impl Store for WebdavStore {
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {
-        check_prefix(prefix, self.remote.tell.location())?;
-        let listing = list::list(&self.remote.operator, prefix);
-        self.remote.call("list", prefix, listing)
+        self.remote.list(prefix)
     }
 
     fn stat(&self, name: &str) -> Result<u64> {

@@ -2,8 +2,11 @@
 
 pub mod conformance;
 pub mod cut_proxy;
+pub mod dropbox_mock;
+pub mod emulators;
 pub mod faults;
 pub mod hook;
+pub mod http_mock;
 pub mod rclone_server;
 pub mod recording;
 pub mod restic_names;

@@ -25,6 +25,7 @@ mod live;
 mod oracle;
 mod peer;
 mod random;
+mod remote;
 mod s3;
 mod safety;
 mod scene;

@@ -105,10 +105,9 @@ impl HttpTransport for Transport {
     async fn fetch(&self, mut request: Request<Buffer>) -> Result<Response<HttpBody>> {
         self.redirect(&mut request)?;
         let answer = self.send(request).await?;
-        refuse(answer.status())?;
-        let patience = self
-            .options
-            .patience(opendal::raw::parse_content_length(answer.headers())?.unwrap_or(0));
+        let length = opendal::raw::parse_content_length(answer.headers())?;
+        refuse(answer.status(), length)?;
+        let patience = self.options.patience(length.unwrap_or(0));
         Ok(answer.map(|body| body.map_inner(|inner| Box::new(Patient::new(inner, patience)))))
     }
 }
@@ -119,10 +118,12 @@ fn too_slow(patience: Duration) -> Error {
         .set_source(TooSlow(patience))
 }
 
-/// The two answers which OpenDAL would pass on in a form that cannot be told from others.
-fn refuse(status: StatusCode) -> Result<()> {
+/// The answers which OpenDAL would pass on in a form that cannot be told from others.
+fn refuse(status: StatusCode, length: Option<u64>) -> Result<()> {
+    // No range that is asked for is empty: some servers answer so behind the end of an object.
+    let is_empty_range = status == StatusCode::PARTIAL_CONTENT && length == Some(0);
     match status {
-        StatusCode::RANGE_NOT_SATISFIABLE => Err(Error::new(
+        _ if is_empty_range || status == StatusCode::RANGE_NOT_SATISFIABLE => Err(Error::new(
             ErrorKind::RangeNotSatisfied,
             "the object ends before the range",
         )),

@@ -46,7 +46,7 @@ impl Upload {
         let operator = store.operator.clone();
         let options = WriteOptions {
             concurrent: at_once,
-            ..WriteOptions::default()
+            ..super::write_options()
         };
         let (arguments, _) = OpWrite::from_options(&operator.service().capability(), options)?;
         let writer = operator.service().write(operator.context(), name, arguments)?;
