@@ -1,7 +1,7 @@
 //! Installs what is missing: the system's packages for the tests, and the Cargo subcommands.
 
 use crate::Done;
-use crate::sh::{Sh, env, has};
+use crate::sh::{Sh, env, has, target_dir};
 use anyhow::{Result, bail};
 
 /// A program, and the Debian package that brings it.
@@ -24,6 +24,8 @@ const FOR_TESTS: &[Package] = &[
     ("ssh-keygen", "openssh-client"),
     ("/usr/sbin/sshd", "openssh-server"),
     ("rclone", "rclone"),
+    ("npm", "npm"),
+    ("pip3", "python3-pip"),
 ];
 const FOR_FUZZ: &[Package] = &[("c++", "g++")];
 const FOR_PEERS: &[Package] = &[("restic", "restic"), ("borg", "borgbackup"), ("python3", "python3")];
@@ -61,7 +63,29 @@ pub fn run() -> Done {
 
 pub fn for_tests() -> Result<()> {
     packages(FOR_TESTS)?;
+    emulators()?;
     cargo_tool(&NEXTEST)
+}
+
+/// The emulators of cloud stores, pinned as the tools are, below Cargo's target directory. The tests look for them there.
+fn emulators() -> Result<()> {
+    let dir = target_dir()?.join("emulators");
+    if !dir.join("azurite-3.37.0/node_modules/.bin/azurite-blob").exists() {
+        Sh::new("npm")
+            .args(["install", "--no-audit", "--no-fund", "--prefix"])
+            .arg(dir.join("azurite-3.37.0"))
+            .arg("azurite@3.37.0")
+            .run()?;
+    }
+    let google = dir.join("gcp-storage-emulator-2026.7.19");
+    if !google.join("gcp_storage_emulator").exists() {
+        Sh::new("pip3")
+            .args(["install", "--quiet", "--target"])
+            .arg(google)
+            .arg("gcp-storage-emulator==2026.7.19")
+            .run()?;
+    }
+    Ok(())
 }
 
 pub fn for_deny() -> Result<()> {

@@ -173,17 +173,20 @@ impl Error {
         let text = match self {
             Self::Storage(storage::Error { hint: Some(hint), .. }) => return Some(hint.clone()),
             Self::Storage(error) => match error.kind {
-                Kind::NotFound => "The object is missing; run `mainstay check` to see what is affected.",
-                Kind::PermissionDenied if error.location.starts_with("s3:") => {
-                    "Check the credentials (`AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_PROFILE`) and what the bucket allows them."
+                Kind::NotFound if error.operation == "write" => {
+                    "Check the address: the bucket, container or directory has to be there already."
                 }
-                Kind::PermissionDenied => "Check the permissions of the directory, or run as a user with access.",
+                Kind::NotFound => "The object is missing; run `mainstay check` to see what is affected.",
+                Kind::PermissionDenied => refusal_hint(&error.location),
                 Kind::Full => "Free space in the store; what was stored completely so far is used by the next run.",
                 Kind::TimedOut | Kind::Unavailable => {
                     "Check the network and the store, then run the command again: it goes on where it stopped."
                 }
                 Kind::Misconfigured => {
-                    "Check the repository's address and its options; a certificate of your own is named by `-o s3.ca-file=FILE`."
+                    "Check the repository's address and its options; a certificate of your own is named by `-o ca-file=FILE` (`ca_file` in the configuration)."
+                }
+                Kind::InvalidName if error.location.starts_with("rest:") => {
+                    "A REST server takes repositories of format `restic` only; store archives elsewhere."
                 }
                 _ => return None,
             },
@@ -274,4 +277,42 @@ fn shortened(recipient: &str) -> String {
         }
         _ => recipient.to_owned(),
     }
+}
+
+/// What to do when the store at `location` refuses.
+fn refusal_hint(location: &str) -> &'static str {
+    const HINTS: [(&str, &str); 7] = [
+        (
+            "s3:",
+            "Check the credentials (`AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_PROFILE`) and what the bucket allows them.",
+        ),
+        (
+            "webdav+",
+            "Check user and password (`WEBDAV_USERNAME` and `WEBDAV_PASSWORD`), and what the server allows them.",
+        ),
+        (
+            "rest:",
+            "Check user and password (`RESTIC_REST_USERNAME` and `RESTIC_REST_PASSWORD`); an append-only server refuses to delete.",
+        ),
+        (
+            "azblob:",
+            "Check `AZURE_ACCOUNT_NAME` with `AZURE_ACCOUNT_KEY` or `AZURE_ACCOUNT_SAS`, and what they allow in the container.",
+        ),
+        (
+            "gcs:",
+            "Check `GOOGLE_APPLICATION_CREDENTIALS`, and that the service account may administer the bucket's objects.",
+        ),
+        (
+            "b2:",
+            "Check the application key (`B2_ACCOUNT_ID` and `B2_ACCOUNT_KEY`) and what it may do; the account's master key does not work.",
+        ),
+        (
+            "dropbox:",
+            "Check the token (`DROPBOX_TOKEN`): an access token lasts for hours, a refresh token (`DROPBOX_REFRESH_TOKEN`) for good.",
+        ),
+    ];
+    HINTS.iter().find(|(scheme, _)| location.starts_with(scheme)).map_or(
+        "Check the permissions of the directory, or run as a user with access.",
+        |(_, hint)| hint,
+    )
 }

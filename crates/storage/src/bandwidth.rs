@@ -124,6 +124,10 @@ impl Store for BandwidthLimit {
     fn concurrency(&self) -> usize {
         self.inner.concurrency()
     }
+
+    fn max_stream_bytes(&self) -> Option<u64> {
+        self.inner.max_stream_bytes()
+    }
 }
 
 struct MeteredWriter {

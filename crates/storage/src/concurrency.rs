@@ -111,6 +111,10 @@ impl Store for ConcurrencyLimit {
     fn concurrency(&self) -> usize {
         self.gate.most
     }
+
+    fn max_stream_bytes(&self) -> Option<u64> {
+        self.inner.max_stream_bytes()
+    }
 }
 
 struct LimitedWriter {

@@ -5,44 +5,70 @@
 //! [`open()`], which stacks the wrappers (retry, bandwidth limit, concurrency limit) around a backend in one visible
 //! place.
 
+#[cfg(feature = "s3")]
+mod azblob;
+#[cfg(feature = "s3")]
+mod b2;
 mod bandwidth;
+mod bucket_options;
 mod clock;
 mod concurrency;
+#[cfg(feature = "s3")]
+mod dropbox;
 mod error;
+#[cfg(feature = "s3")]
+mod gcs;
+mod http_options;
 mod local;
 mod location;
 mod memory;
 mod name;
 mod open;
 mod options;
+#[cfg(feature = "s3")]
+mod range;
 #[cfg(feature = "rclone")]
 mod rclone;
 mod rclone_location;
 mod rclone_options;
+#[cfg(feature = "s3")]
+mod remote;
+#[cfg(feature = "s3")]
+mod rest;
 mod retry;
 #[cfg(any(feature = "rclone", feature = "s3", feature = "sftp"))]
 mod runtime;
 #[cfg(feature = "s3")]
 mod s3;
 mod s3_options;
+mod secret;
 #[cfg(feature = "sftp")]
 mod sftp;
 mod sftp_location;
 mod sftp_options;
 mod temporary;
+mod web_options;
+#[cfg(feature = "s3")]
+mod webdav;
+#[cfg(feature = "s3")]
+mod whole;
 
+pub use bucket_options::{AzblobOptions, B2Options, DropboxOptions, GcsOptions};
 pub use clock::Sleep;
 pub use error::{Error, ErrorKind, Result};
+pub use http_options::HttpOptions;
 pub use local::LocalStore;
-pub use location::{Location, S3Location};
+pub use location::{BucketLocation, Location, S3Location, WebLocation};
 pub use memory::MemoryStore;
 pub use open::{open, wrap};
 pub use options::{OnRetry, Options, RetryOptions};
 pub use rclone_location::RcloneLocation;
 pub use rclone_options::RcloneOptions;
 pub use s3_options::{Addressing, S3Options};
+pub use secret::Secret;
 pub use sftp_location::SftpLocation;
 pub use sftp_options::SftpOptions;
+pub use web_options::{Login, RestOptions, WebdavOptions};
 
 use bytes::Bytes;
 use std::fmt::Debug;
@@ -66,7 +92,8 @@ pub struct ObjectInfo {
 /// * **Writes are atomic.** After [`write`](Store::write) returned `Ok`, the whole object survives a crash of this
 ///   program and, on a local disk, a power failure. Before that, or after an error, a reader sees either no object, or
 ///   the whole object, never a part of it. Writing a name that exists replaces the object in the same atomic way;
-///   callers name objects by their content, so that this is a repetition and not a loss.
+///   callers name objects by their content, so that this is a repetition and not a loss. WebDAV cannot replace: there, while an
+///   object is replaced by another one, a reader may see none, or wrong bytes of it.
 /// * **Listing** reports every object whose write has completed before the call began and that was not deleted since,
 ///   in no particular order, without temporary files of writes under way. A prefix names whole parts: `data` lists `data/…`, not
 ///   `database/…`; the empty prefix lists everything. A prefix under which nothing is stored lists nothing: it is no error.
@@ -101,6 +128,12 @@ pub trait Store: Send + Sync + Debug {
 
     /// How many calls this store works on well at the same time.
     fn concurrency(&self) -> usize;
+
+    /// How much a [`writer`](Store::writer) of this store takes, in bytes, where that is bounded: a store that takes each object in
+    /// one request holds all of it in memory until then. Who has more to write cuts it into several objects.
+    fn max_stream_bytes(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// An object being written piece by piece (to S3: a multipart upload with parts of equal size).

@@ -1,10 +1,15 @@
 //! Addresses of stores, as users of restic write them.
 
+mod bucket;
+mod web;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::{Error, ErrorKind, RcloneLocation, SftpLocation, rclone_location, sftp_location};
+pub use bucket::BucketLocation;
+pub use web::WebLocation;
 
 /// The address of a store.
 ///
@@ -15,9 +20,15 @@ use crate::{Error, ErrorKind, RcloneLocation, SftpLocation, rclone_location, sft
 /// | `s3://bucket[/prefix]` | a bucket of Amazon S3, or of the endpoint given in the options |
 /// | `sftp://[USER@]HOST[:PORT]/PATH`, `sftp:[USER@]HOST:PATH` | a directory of an SSH server, see [`SftpLocation`] |
 /// | `rclone:REMOTE:PATH` | a directory of a remote of rclone |
+/// | `webdav+https://host[:port]/path`, `webdav+http://…` | a folder of a WebDAV server |
+/// | `rest:https://host[:port]/path`, `rest:http://…` | a repository of a server for restic's REST protocol |
+/// | `azblob://container[/prefix]`, `azure:container:/prefix` | a container of Azure Blob Storage |
+/// | `gcs://bucket[/prefix]`, `gs:bucket:/prefix` | a bucket of Google Cloud Storage |
+/// | `b2://bucket[/prefix]`, `b2:bucket:prefix` | a bucket of Backblaze B2 |
+/// | `dropbox:path` | a folder of Dropbox |
 /// | `memory:NAME` | a store of this process, for tests and trials |
 ///
-/// Restic's other kinds (`rest:`, `b2:`, `azure:`, `gs:`, `swift:`) are recognised and refused.
+/// Restic's kind `swift:` is recognised and refused.
 /// The text form never shows a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
@@ -31,6 +42,25 @@ pub enum Location {
     Sftp(SftpLocation),
     /// A directory of a remote of rclone.
     Rclone(RcloneLocation),
+    /// A folder of a WebDAV server.
+    Webdav(WebLocation),
+    /// A repository of a server for restic's REST protocol.
+    Rest(WebLocation),
+    /// A container of Azure Blob Storage.
+    Azblob(BucketLocation),
+    /// A bucket of Google Cloud Storage.
+    Gcs(BucketLocation),
+    /// A bucket of Backblaze B2.
+    B2(BucketLocation),
+    /// A folder of Dropbox, without slashes at either end; may be empty.
+    Dropbox(String),
+}
+
+impl Location {
+    /// Whether its objects are far away, so that looking twice costs time.
+    pub fn is_remote(&self) -> bool {
+        !matches!(self, Self::Local(_) | Self::Memory(_))
+    }
 }
 
 /// The address of a bucket, and of the objects in it that are ours.
@@ -47,7 +77,7 @@ pub struct S3Location {
 }
 
 /// Restic's schemes that we have no backend for.
-const UNSUPPORTED: [&str; 5] = ["rest", "b2", "azure", "gs", "swift"];
+const UNSUPPORTED: [&str; 1] = ["swift"];
 
 impl FromStr for Location {
     type Err = Error;
@@ -61,6 +91,12 @@ impl FromStr for Location {
             "s3" => s3(text, rest).map(Self::S3),
             "rclone" => rclone_location::parse(text, rest).map(Self::Rclone),
             "sftp" => sftp_location::parse(text, rest).map(Self::Sftp),
+            "webdav+https" | "webdav+http" => web::parse(text, &text["webdav+".len()..]).map(Self::Webdav),
+            "rest" => web::parse(text, rest).map(Self::Rest),
+            "azblob" | "azure" => bucket::parse(text, rest).map(Self::Azblob),
+            "gcs" | "gs" => bucket::parse(text, rest).map(Self::Gcs),
+            "b2" => bucket::parse(text, rest).map(Self::B2),
+            "dropbox" => prefix(text, rest).map(Self::Dropbox),
             known if UNSUPPORTED.contains(&known) => {
                 Err(refuse(text, format!("stores of kind `{known}:` are not supported yet")))
             }
@@ -85,6 +121,15 @@ fn s3(text: &str, rest: &str) -> Result<S3Location, Error> {
         return Err(refuse(text, format!("`{scheme}` is neither `http` nor `https`")));
     }
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (credentials, host) = authority_of(text, authority, "an access key and a secret key")?;
+    bucket(text, Some(format!("{scheme}://{host}")), credentials, path)
+}
+
+/// A name and a password, or two keys.
+type Credentials = Option<(String, String)>;
+
+/// Name and password before the `@`, if there is one, and what stands behind it.
+fn authority_of<'a>(text: &str, authority: &'a str, both: &str) -> Result<(Credentials, &'a str), Error> {
     let (user, host) = authority
         .rsplit_once('@')
         .map_or((None, authority), |(user, host)| (Some(user), host));
@@ -93,14 +138,11 @@ fn s3(text: &str, rest: &str) -> Result<S3Location, Error> {
     }
     let credentials = user
         .and_then(|user| user.split_once(':'))
-        .map(|(key, secret)| (decode(key), decode(secret)));
+        .map(|(name, secret)| (decode(name), decode(secret)));
     if user.is_some() && credentials.is_none() {
-        return Err(refuse(
-            text,
-            "before the `@` both an access key and a secret key are needed".to_owned(),
-        ));
+        return Err(refuse(text, format!("before the `@` both {both} are needed")));
     }
-    bucket(text, Some(format!("{scheme}://{host}")), credentials, path)
+    Ok((credentials, host))
 }
 
 fn bucket(
@@ -113,25 +155,21 @@ fn bucket(
     if bucket.is_empty() {
         return Err(refuse(text, "the bucket is missing".to_owned()));
     }
-    let prefix = normalise(prefix);
-    if !prefix.is_empty() && prefix.split('/').any(|part| matches!(part, "." | "..")) {
-        return Err(refuse(text, "a prefix cannot contain `.` or `..`".to_owned()));
-    }
     Ok(S3Location {
         endpoint,
         bucket: bucket.to_owned(),
-        prefix,
+        prefix: self::prefix(text, prefix)?,
         credentials,
     })
 }
 
 /// A prefix without empty parts, because a store takes `a//b` and `a/b` for different names.
-fn normalise(prefix: &str) -> String {
-    prefix
-        .split('/')
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join("/")
+fn prefix(text: &str, prefix: &str) -> Result<String, Error> {
+    let parts: Vec<_> = prefix.split('/').filter(|part| !part.is_empty()).collect();
+    if parts.iter().any(|part| matches!(*part, "." | "..")) {
+        return Err(refuse(text, "a path in a store cannot contain `.` or `..`".to_owned()));
+    }
+    Ok(parts.join("/"))
 }
 
 /// Undo percent encoding; what is not valid encoding stands for itself.
@@ -175,6 +213,12 @@ impl fmt::Display for Location {
             Self::S3(s3) => write!(f, "{s3}"),
             Self::Sftp(sftp) => write!(f, "{sftp}"),
             Self::Rclone(rclone) => write!(f, "{rclone}"),
+            Self::Webdav(web) => write!(f, "webdav+{web}"),
+            Self::Rest(web) => write!(f, "rest:{web}"),
+            Self::Azblob(bucket) => write!(f, "azblob://{bucket}"),
+            Self::Gcs(bucket) => write!(f, "gcs://{bucket}"),
+            Self::B2(bucket) => write!(f, "b2://{bucket}"),
+            Self::Dropbox(path) => write!(f, "dropbox:{path}"),
         }
     }
 }
@@ -300,11 +344,19 @@ mod tests {
             "s3:https://hush@host/bucket",
             "s3:k:hush@host",
             "sftp:u:hush@host:/path",
-            "rest:https://u:hush@host/",
-            "b2:bucket",
-            "azure:container",
-            "gs:bucket",
             "rclone:remote",
+            "rest:u:hush@host/",
+            "rest:https://hush@host/",
+            "rest:https:///path",
+            "rest:ftp://u:hush@host/",
+            "webdav+https://u:hush@/path",
+            "webdav+https://host/../path",
+            "webdav+https://host/path?query",
+            "b2:",
+            "azblob://",
+            "azure::/prefix",
+            "gs:bucket:/a/../b",
+            "dropbox:../other",
             "swift:container",
         ] {
             let error = text.parse::<Location>().expect_err(text);

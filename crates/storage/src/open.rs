@@ -10,13 +10,13 @@ use crate::memory::MemoryStore;
 #[cfg(feature = "rclone")]
 use crate::rclone::RcloneStore;
 use crate::retry::{Retry, RetryStore};
-#[cfg(feature = "s3")]
-use crate::s3::S3Store;
 #[cfg(feature = "sftp")]
 use crate::sftp::SftpStore;
 #[cfg(not(all(feature = "rclone", feature = "s3", feature = "sftp")))]
 use crate::{Error, ErrorKind};
 use crate::{Location, Options, Result, Store};
+#[cfg(feature = "s3")]
+use crate::{azblob, b2, dropbox, gcs, rest, s3, webdav};
 
 /// The store at `location`, inside the wrappers that `options` ask for.
 ///
@@ -28,7 +28,7 @@ pub fn open(location: &Location, options: &Options) -> Result<Arc<dyn Store>> {
         Location::Local(path) => Arc::new(LocalStore::new(path)),
         Location::Memory(name) => Arc::new(MemoryStore::named(name)),
         #[cfg(feature = "s3")]
-        Location::S3(bucket) => Arc::new(S3Store::new(bucket, &options.s3, &Retry::new(options))?),
+        Location::S3(bucket) => Arc::new(s3::open(bucket, options)?),
         #[cfg(feature = "sftp")]
         Location::Sftp(server) => Arc::new(SftpStore::new(server, &options.sftp)?),
         #[cfg(not(feature = "sftp"))]
@@ -43,10 +43,22 @@ pub fn open(location: &Location, options: &Options) -> Result<Arc<dyn Store>> {
             return Err(Error::new(ErrorKind::Misconfigured, "open", "", location.to_string())
                 .because("this program was built without rclone"));
         }
+        #[cfg(feature = "s3")]
+        Location::Webdav(folder) => Arc::new(webdav::open(folder, options)?),
+        #[cfg(feature = "s3")]
+        Location::Rest(repository) => Arc::new(rest::open(repository, options)?),
+        #[cfg(feature = "s3")]
+        Location::Azblob(container) => Arc::new(azblob::open(container, options)?),
+        #[cfg(feature = "s3")]
+        Location::Gcs(bucket) => Arc::new(gcs::open(bucket, options)?),
+        #[cfg(feature = "s3")]
+        Location::B2(bucket) => Arc::new(b2::open(bucket, options)?),
+        #[cfg(feature = "s3")]
+        Location::Dropbox(folder) => Arc::new(dropbox::open(folder, options)?),
         #[cfg(not(feature = "s3"))]
-        Location::S3(_) => {
-            return Err(Error::new(ErrorKind::Misconfigured, "open", "", location.to_string())
-                .because("this program was built without S3"));
+        other => {
+            return Err(Error::new(ErrorKind::Misconfigured, "open", "", other.to_string())
+                .because("this program was built without stores of this kind"));
         }
     };
     Ok(wrap(backend, options))

@@ -7,7 +7,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::clock::Sleep;
-use crate::{Error, RcloneOptions, S3Options, SftpOptions};
+use crate::{
+    AzblobOptions, B2Options, DropboxOptions, Error, GcsOptions, HttpOptions, RcloneOptions, RestOptions, S3Options,
+    SftpOptions, WebdavOptions,
+};
 
 /// Called before each wait for another try, with the error, the number of the try that failed (from 1), and the wait.
 pub type OnRetry = Arc<dyn Fn(&Error, u32, Duration) + Send + Sync>;
@@ -29,12 +32,26 @@ pub struct Options {
     pub cancel: Vec<Arc<AtomicBool>>,
     /// Replaces sleeping, for tests.
     pub sleep: Option<Sleep>,
+    /// What concerns every store that is reached over HTTP.
+    pub http: HttpOptions,
     /// What concerns S3 only.
     pub s3: S3Options,
     /// What concerns SFTP only.
     pub sftp: SftpOptions,
     /// What concerns rclone only.
     pub rclone: RcloneOptions,
+    /// What concerns WebDAV only.
+    pub webdav: WebdavOptions,
+    /// What concerns servers for restic's REST protocol only.
+    pub rest: RestOptions,
+    /// What concerns Azure Blob Storage only.
+    pub azblob: AzblobOptions,
+    /// What concerns Google Cloud Storage only.
+    pub gcs: GcsOptions,
+    /// What concerns Backblaze B2 only.
+    pub b2: B2Options,
+    /// What concerns Dropbox only.
+    pub dropbox: DropboxOptions,
 }
 
 /// When to try again.
@@ -68,9 +85,16 @@ impl fmt::Debug for Options {
             .field("upload_bytes_per_second", &self.upload_bytes_per_second)
             .field("download_bytes_per_second", &self.download_bytes_per_second)
             .field("retry", &self.retry)
+            .field("http", &self.http)
             .field("s3", &self.s3)
             .field("sftp", &self.sftp)
             .field("rclone", &self.rclone)
+            .field("webdav", &self.webdav)
+            .field("rest", &self.rest)
+            .field("azblob", &self.azblob)
+            .field("gcs", &self.gcs)
+            .field("b2", &self.b2)
+            .field("dropbox", &self.dropbox)
             .finish_non_exhaustive()
     }
 }

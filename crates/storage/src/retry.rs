@@ -141,6 +141,10 @@ impl Store for RetryStore {
     fn concurrency(&self) -> usize {
         self.inner.concurrency()
     }
+
+    fn max_stream_bytes(&self) -> Option<u64> {
+        self.inner.max_stream_bytes()
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! What an S3 store needs to know beside its address.
 
 use std::fmt;
-use std::path::PathBuf;
-use std::time::Duration;
 
 /// Options of S3 stores.
 #[derive(Clone)]
@@ -27,21 +25,12 @@ pub struct S3Options {
     pub addressing: Addressing,
     /// Storage class of new objects, such as `STANDARD_IA`. Classes that cannot be read at once are refused.
     pub storage_class: Option<String>,
-    /// A file with certificates (PEM) to trust, beside those of the system.
-    pub ca_file: Option<PathBuf>,
     /// Send a CRC-32C with each upload, which the store compares. Some stores reject it.
     pub checksums: bool,
     /// Size in bytes of the parts of a streamed object, between 5 MiB and 5 GiB. An object has at most 10 000 parts:
     /// the default of 16 MiB is enough for 156 GiB, 512 MiB for the largest object there is (5 TiB). All parts but the
     /// last are equal, as Cloudflare R2 demands. Up to six parts are held in memory, of parts above 32 MiB two.
     pub part_size: u64,
-    /// The longest time to wait for a connection.
-    pub connect_timeout: Duration,
-    /// The longest time to wait for the answer to a request, to which the time for its content is added.
-    pub timeout: Duration,
-    /// The slowest transfer to put up with, in bytes per second: a request of n bytes may last n divided by this longer
-    /// than `timeout`.
-    pub slowest_bytes_per_second: u64,
 }
 
 /// Where the name of the bucket goes in a request.
@@ -68,12 +57,8 @@ impl Default for S3Options {
             anonymous: false,
             addressing: Addressing::Auto,
             storage_class: None,
-            ca_file: None,
             checksums: true,
             part_size: 16 * MIB,
-            connect_timeout: Duration::from_secs(15),
-            timeout: Duration::from_secs(60),
-            slowest_bytes_per_second: 16 * 1024,
         }
     }
 }
@@ -96,9 +81,6 @@ impl S3Options {
                 "a part size of {} bytes is not between 5 MiB and 5 GiB",
                 self.part_size
             ));
-        }
-        if self.slowest_bytes_per_second == 0 || self.timeout.is_zero() || self.connect_timeout.is_zero() {
-            return Err("a timeout or a slowest transfer of zero lets no request pass".to_owned());
         }
         match &self.storage_class {
             Some(class) if OFFLINE_CLASSES.contains(&class.as_str()) => Err(format!(
@@ -149,11 +131,6 @@ mod tests {
             ..S3Options::default()
         };
         assert!(glacier.check().unwrap_err().contains("DEEP_ARCHIVE"));
-        let hasty = S3Options {
-            timeout: Duration::ZERO,
-            ..S3Options::default()
-        };
-        assert!(hasty.check().is_err());
     }
 
     #[test]

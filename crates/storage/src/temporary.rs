@@ -6,7 +6,7 @@ use crate::clock;
 
 /// What stands between the final name and the random part of a temporary one. The tilde is not allowed in names of
 /// objects, so that no object can be mistaken for a temporary file, or be hidden as one.
-const MARK: &str = ".tmp~";
+pub(crate) const MARK: &str = ".tmp~";
 
 /// A temporary file of this age belongs to a program that is gone.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);

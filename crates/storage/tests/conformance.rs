@@ -2,7 +2,7 @@
 //!
 //! | tests | what they show |
 //! |---|---|
-//! | `memory_*`, `local_*`, `heavy_s3_store`, `heavy_sftp_*`, `heavy_rclone_*` | the contract holds |
+//! | `memory_*`, `local_*`, `heavy_*_store*`, `heavy_sftp_*`, `heavy_rclone_*` | the contract holds |
 //! | `heavy_s3_with_*` | retries hide faults of the network from the contract |
 
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use storage::{LocalStore, MemoryStore, Options, RcloneOptions, Store, open, wrap};
 use testkit::conformance::{Replaces, check_store, check_store_that};
+use testkit::rclone_server::RcloneServer;
+use testkit::restic_names::ResticNames;
 use testkit::s3_server::{HttpCall, HttpFault, S3Server};
 use testkit::ssh_server::SshServer;
 
@@ -73,6 +75,36 @@ fn heavy_s3_store() {
     let server = S3Server::start();
     check_server(&server, &server.options());
     assert_eq!(server.unfinished_uploads(), 0);
+}
+
+/// Runs the contract at `server`, each part of it in a folder of its own.
+fn check_rclone(server: &RcloneServer, replaces: Replaces, wrap: impl Fn(Arc<dyn Store>) -> Arc<dyn Store>) {
+    let mut options = server.options();
+    options.http.ca_file = server.certificate().map(|certificate| {
+        let path = server.files().with_file_name("ca.pem");
+        std::fs::write(&path, certificate).unwrap();
+        path
+    });
+    let number = AtomicUsize::new(0);
+    check_store_that(replaces, || {
+        let path = format!("some/folder-{}", number.fetch_add(1, Ordering::SeqCst));
+        wrap(open(&server.location(&path), &options).unwrap())
+    });
+}
+
+#[test]
+fn heavy_webdav_store() {
+    check_rclone(&RcloneServer::webdav(), Replaces::Visibly, |store| store);
+}
+
+#[test]
+fn heavy_webdav_store_over_tls() {
+    check_rclone(&RcloneServer::webdav_tls(), Replaces::Visibly, |store| store);
+}
+
+#[test]
+fn heavy_rest_store() {
+    check_rclone(&RcloneServer::rest_in_memory(), Replaces::Atomically, ResticNames::wrap);
 }
 
 /// Runs the contract against a server with `faults`, with quick retries; returns how many there were.

@@ -118,8 +118,8 @@ fn hasty(address: std::net::SocketAddr) -> Arc<dyn Store> {
     let location = format!("s3:http://k:s@{address}/bucket").parse().unwrap();
     let mut options = Options::default();
     options.retry.tries = 1;
-    options.s3.timeout = Duration::from_millis(200);
-    options.s3.slowest_bytes_per_second = 100 * MIB as u64;
+    options.http.timeout = Duration::from_millis(200);
+    options.http.slowest_bytes_per_second = 100 * MIB as u64;
     open(&location, &options).unwrap()
 }
 

@@ -23,25 +23,29 @@ pub enum Replaces {
     Atomically,
     /// The old one is removed first, and for a moment there is none, as with stores behind rclone. There is never a part of one.
     InTwoSteps,
+    /// For a moment perhaps none, or wrong bytes: the protocol has no word for it.
+    Visibly,
 }
 
-/// The same for a store that replaces objects like this.
+/// The same, for a store that replaces objects in this way.
 ///
 /// # Panics
-/// When the store breaks the contract; the name of the part was printed before.
+/// As [`check_store`].
 pub fn check_store_that(replaces: Replaces, make: impl Fn() -> Arc<dyn Store>) {
-    const CHECKS: [(&str, Check); 11] = [
-        ("names", names),
-        ("write, stat, read", round_trip),
-        ("empty object", empty_object),
-        ("ranges", ranges),
-        ("missing objects", missing_objects),
-        ("overwriting", overwriting),
-        ("listing by prefix", listing),
-        ("streaming writer", streaming_writer),
-        ("abandoned writer", abandoned_writer),
-        ("large object", large_object),
-        ("many threads, many objects", many_threads),
+    const CHECKS: [(&str, Check); 13] = [
+        ("names", |store, _| names(store)),
+        ("write, stat, read", |store, _| round_trip(store)),
+        ("empty object", |store, _| empty_object(store)),
+        ("ranges", |store, _| ranges(store)),
+        ("missing objects", |store, _| missing_objects(store)),
+        ("overwriting", |store, _| overwriting(store)),
+        ("listing by prefix", |store, _| listing(store)),
+        ("streaming writer", |store, _| streaming_writer(store)),
+        ("abandoned writer", |store, _| abandoned_writer(store)),
+        ("large object", |store, _| large_object(store)),
+        ("new objects appear whole", |store, _| new_objects(store)),
+        ("atomic replacement", replacement),
+        ("many threads, many objects", |store, _| many_threads(store)),
     ];
     for (name, check) in CHECKS {
         let store = make();
@@ -50,12 +54,11 @@ pub fn check_store_that(replaces: Replaces, make: impl Fn() -> Arc<dyn Store>) {
         {
             eprintln!("conformance of {}: {name}", store.location());
         }
-        check(&*store);
+        check(&*store, replaces);
     }
-    atomic_writes(&*make(), replaces);
 }
 
-type Check = fn(&dyn Store);
+type Check = fn(&dyn Store, Replaces);
 
 fn kind<T: std::fmt::Debug>(answer: Result<T>) -> ErrorKind {
     answer.expect_err("this call must fail").kind
@@ -304,7 +307,10 @@ fn version(number: u8) -> Bytes {
 }
 
 /// While an object is replaced again and again, every reader sees one whole version.
-fn atomic_writes(store: &dyn Store, replaces: Replaces) {
+fn replacement(store: &dyn Store, replaces: Replaces) {
+    if replaces == Replaces::Visibly {
+        return;
+    }
     store.write("data/object", version(0)).unwrap();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -338,6 +344,37 @@ fn read_versions(store: &dyn Store, replaces: Replaces, done: &AtomicBool) -> us
         reads += 1;
     }
     reads
+}
+
+/// Whoever waits for an object sees nothing, and then all of it.
+fn new_objects(store: &dyn Store) {
+    const OBJECTS: u8 = 20;
+    store.write("first", Bytes::new()).unwrap();
+    let name = |number: u8| format!("data/{number:02}");
+    let wait_for = |number: u8| {
+        loop {
+            match store.read(&name(number)) {
+                Ok(seen) => break assert!(seen == version(number), "a reader saw a part of object {number}"),
+                Err(error) => assert_eq!(error.kind, ErrorKind::NotFound, "{error:?}"),
+            }
+            for object in store.list("data").unwrap() {
+                let number: u8 = object.name["data/".len()..].parse().unwrap();
+                assert_eq!(
+                    object.size,
+                    version(number).len() as u64,
+                    "a part of {} is listed",
+                    object.name
+                );
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| (0..OBJECTS).for_each(wait_for));
+        for number in 0..OBJECTS {
+            store.write(&name(number), version(number)).unwrap();
+        }
+        reader.join().unwrap();
+    });
 }
 
 /// 2,500 objects need three pages of an S3 listing; their directories are new to all threads at the same time.

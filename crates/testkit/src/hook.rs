@@ -76,4 +76,8 @@ impl Store for HookedStore {
     fn concurrency(&self) -> usize {
         self.inner.concurrency()
     }
+
+    fn max_stream_bytes(&self) -> Option<u64> {
+        self.inner.max_stream_bytes()
+    }
 }

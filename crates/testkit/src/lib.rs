@@ -1,11 +1,18 @@
 //! Shared test helpers: a store's contract, fault injection, recording, test servers.
 
 pub mod conformance;
+pub mod cut_proxy;
+pub mod dropbox_mock;
+pub mod emulators;
 pub mod faults;
 pub mod hook;
+pub mod http_mock;
 pub mod proxy;
+pub mod rclone_server;
 pub mod recording;
+pub mod restic_names;
 pub mod s3_server;
 pub mod scale;
+pub mod server_process;
 pub mod ssh_server;
 pub mod tree;

@@ -248,7 +248,7 @@ impl Context {
         };
         Ok(OpenOptions {
             cache: self.cache_directory(),
-            remote: !matches!(location, Location::Local(_) | Location::Memory(_)),
+            remote: location.is_remote(),
             key_hint,
         })
     }

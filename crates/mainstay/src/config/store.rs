@@ -1,10 +1,10 @@
-//! How the store is used: `-o` options, limits, and what the environment says about S3.
+//! How the store is used: `-o` options, limits, and what the environment says about stores.
 
 use super::env::{self, Environment};
 use super::{Misuse, units};
 use repository::Cancel;
 use std::num::{NonZeroU64, NonZeroUsize};
-use storage::{Addressing, Options};
+use storage::{Addressing, Options, Secret};
 
 /// What was said on the command line.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,7 @@ pub struct StoreOptions {
 }
 
 /// The keys of `-o`, with what they are for, as help shows them.
-pub const KEYS: [(&str, &str); 17] = [
+pub const KEYS: [(&str, &str); 22] = [
     ("s3.endpoint", "URL of the store, for `s3://bucket` addresses"),
     ("s3.region", "region that requests are signed for"),
     (
@@ -39,6 +39,17 @@ pub const KEYS: [(&str, &str); 17] = [
     ("rclone.program", "path of rclone"),
     ("rclone.args", "more options for rclone, such as `--tpslimit 10`"),
     ("rclone.connections", "requests at the same time"),
+    (
+        "ca-file",
+        "file with certificates (PEM) to trust, for all stores over HTTP",
+    ),
+    ("connections", "requests at the same time, for all stores"),
+    (
+        "azure.endpoint",
+        "URL of the Azure account, where it is not Microsoft's own",
+    ),
+    ("gcs.endpoint", "URL of Google's store, where it is not Google's own"),
+    ("gcs.anonymous", "`true`: do not sign requests"),
 ];
 
 /// The options of a store, complete.
@@ -83,6 +94,25 @@ fn from_environment(options: &mut Options, environment: &Environment) -> Result<
     sftp.agent = environment.path(env::SSH_AUTH_SOCK);
     sftp.home = environment.path(env::HOME);
     sftp.login_name = environment.text(env::USER)?;
+    other_stores(options, environment)
+}
+
+fn other_stores(options: &mut Options, environment: &Environment) -> Result<(), Misuse> {
+    let secret = |variable| -> Result<Option<Secret>, Misuse> { Ok(environment.text(variable)?.map(Secret::from)) };
+    options.webdav.login.user = environment.text(env::WEBDAV_USERNAME)?;
+    options.webdav.login.password = secret(env::WEBDAV_PASSWORD)?;
+    options.rest.login.user = environment.text(env::RESTIC_REST_USERNAME)?;
+    options.rest.login.password = secret(env::RESTIC_REST_PASSWORD)?;
+    options.azblob.account = environment.text(env::AZURE_ACCOUNT_NAME)?;
+    options.azblob.account_key = secret(env::AZURE_ACCOUNT_KEY)?;
+    options.azblob.sas_token = secret(env::AZURE_ACCOUNT_SAS)?;
+    options.gcs.credentials_file = environment.path(env::GOOGLE_APPLICATION_CREDENTIALS);
+    options.b2.key_id = environment.text(env::B2_ACCOUNT_ID)?;
+    options.b2.key = secret(env::B2_ACCOUNT_KEY)?;
+    options.dropbox.token = secret(env::DROPBOX_TOKEN)?;
+    options.dropbox.refresh_token = secret(env::DROPBOX_REFRESH_TOKEN)?;
+    options.dropbox.app_key = environment.text(env::DROPBOX_APP_KEY)?;
+    options.dropbox.app_secret = secret(env::DROPBOX_APP_SECRET)?;
     Ok(())
 }
 
@@ -100,8 +130,8 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), Misuse> {
             }
         }
         "s3.storage-class" => s3.storage_class = text(),
-        "s3.ca-file" => s3.ca_file = text().map(Into::into),
-        "s3.connections" | "sftp.connections" | "rclone.connections" => {
+        "s3.ca-file" | "ca-file" => options.http.ca_file = text().map(Into::into),
+        "connections" | "s3.connections" | "sftp.connections" | "rclone.connections" => {
             options.connections = Some(connections(key, value)?);
         }
         "s3.checksums" => s3.checksums = flag(key, value)?,
@@ -113,6 +143,9 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), Misuse> {
         "sftp.known-hosts" => sftp.known_hosts = text().map(Into::into),
         "rclone.program" => options.rclone.program = value.into(),
         "rclone.args" => options.rclone.arguments = arguments(key, value)?,
+        "azure.endpoint" => options.azblob.endpoint = text(),
+        "gcs.endpoint" => options.gcs.endpoint = text(),
+        "gcs.anonymous" => options.gcs.anonymous = flag(key, value)?,
         _ => return Err(unknown(key)),
     }
     Ok(())
@@ -195,6 +228,32 @@ mod tests {
     }
 
     #[test]
+    fn the_variables_of_restic_are_understood() {
+        let environment = Environment::of([
+            (env::RESTIC_REST_USERNAME, "me"),
+            (env::RESTIC_REST_PASSWORD, "hush"),
+            (env::AZURE_ACCOUNT_NAME, "account"),
+            (env::AZURE_ACCOUNT_KEY, "hush"),
+            (env::GOOGLE_APPLICATION_CREDENTIALS, "/file"),
+            (env::B2_ACCOUNT_ID, "id"),
+            (env::B2_ACCOUNT_KEY, "hush"),
+        ]);
+        let options = resolved(&["azure.endpoint=http://localhost"], &environment).unwrap();
+        assert_eq!(options.rest.login.user.as_deref(), Some("me"));
+        assert_eq!(options.rest.login.password, Some("hush".into()));
+        assert_eq!(options.webdav.login.user, None);
+        assert_eq!(options.azblob.account.as_deref(), Some("account"));
+        assert_eq!(options.azblob.account_key, Some("hush".into()));
+        assert_eq!(options.azblob.endpoint.as_deref(), Some("http://localhost"));
+        assert_eq!(options.gcs.credentials_file, Some("/file".into()));
+        assert_eq!(
+            (options.b2.key_id.as_deref(), options.b2.key.clone()),
+            (Some("id"), Some("hush".into()))
+        );
+        assert!(!format!("{options:?}").contains("hush"));
+    }
+
+    #[test]
     fn what_is_not_known_is_refused() {
         for pair in [
             "s3.regoin=x",
@@ -213,7 +272,7 @@ mod tests {
         for (key, _) in KEYS {
             let value = match key {
                 "rclone.args" => "--tpslimit 10",
-                key if key.ends_with(".connections") => "2",
+                key if key.ends_with("connections") => "2",
                 _ => "true",
             };
             resolved(&[&format!("{key}={value}")], &Environment::default()).unwrap();

@@ -40,6 +40,7 @@ mod purge;
 mod random;
 mod rclone;
 mod recovery;
+mod remote;
 mod s3;
 mod safety;
 mod scene;

@@ -96,13 +96,13 @@ fn a_server_with_a_certificate_of_its_own_is_trusted_when_it_is_named() {
     let refused = remote.run_with(SECRET_KEY, &["init"]);
     assert_eq!(refused.code, 2, "{refused}");
     assert!(
-        refused.stderr.contains("certificate") && refused.stderr.contains("s3.ca-file"),
+        refused.stderr.contains("certificate") && refused.stderr.contains("-o ca-file"),
         "{refused}"
     );
     fs::write(remote.scene.path("ca.pem"), remote.server.certificate().unwrap()).unwrap();
     remote.ok(&["-o", "s3.ca-file=ca.pem", "init"]);
     remote.ok(&["-o", "s3.ca-file=ca.pem", "backup", &remote.source()]);
-    remote.ok(&["-o", "s3.ca-file=ca.pem", "check", "--read-data"]);
+    remote.ok(&["-o", "ca-file=ca.pem", "check", "--read-data"]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Where a bucket is: endpoint, region, and the place of the bucket's name.
 
+use std::time::Duration;
+
 use opendal::services::S3;
 use opendal::{Error, ErrorKind};
 
@@ -92,6 +94,7 @@ pub(super) async fn region(
     client: &reqwest::Client,
     location: &S3Location,
     options: &S3Options,
+    timeout: Duration,
 ) -> opendal::Result<String> {
     if let Some(region) = &options.region {
         return Ok(region.clone());
@@ -102,7 +105,7 @@ pub(super) async fn region(
     }
     match region_in_host(host(&endpoint)) {
         Some(region) => Ok(region.to_owned()),
-        None => ask_for_region(client, &endpoint, &location.bucket, options).await,
+        None => ask_for_region(client, &endpoint, &location.bucket, timeout).await,
     }
 }
 
@@ -122,12 +125,9 @@ async fn ask_for_region(
     client: &reqwest::Client,
     endpoint: &str,
     bucket: &str,
-    options: &S3Options,
+    timeout: Duration,
 ) -> opendal::Result<String> {
-    let request = client
-        .head(format!("{endpoint}/{bucket}"))
-        .timeout(options.timeout)
-        .send();
+    let request = client.head(format!("{endpoint}/{bucket}")).timeout(timeout).send();
     let answer = request.await.map_err(|error| {
         Error::new(ErrorKind::Unexpected, "ask for the region of the bucket")
             .set_temporary()

@@ -77,8 +77,8 @@ fn options(repository: &Repository) -> String {
         ("s3.profile", &s3.profile),
     ];
     given.extend(texts.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))));
-    if let Some(file) = &s3.ca_file {
-        given.push(("s3.ca-file", absolute(file)));
+    if let Some(file) = &repository.options.http.ca_file {
+        given.push(("ca-file", absolute(file)));
     }
     match s3.addressing {
         Addressing::Path => given.push(("s3.path-style", "true".to_owned())),

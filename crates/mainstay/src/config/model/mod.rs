@@ -6,6 +6,7 @@ mod database;
 mod fields;
 mod job;
 mod keep;
+mod login;
 mod notify;
 mod place;
 mod repository;

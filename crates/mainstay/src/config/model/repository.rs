@@ -31,7 +31,7 @@ pub struct Repository {
     pub options: Options,
     /// Secrets of the store.
     pub secrets: StoreSecrets,
-    /// What stores need that this version cannot open.
+    /// What is not secret about stores other than directories and S3.
     pub rest: RestOfStore,
 }
 
@@ -72,6 +72,10 @@ pub struct StoreSecrets {
     pub credentials: Option<SecretSource>,
     /// Access token.
     pub token: Option<SecretSource>,
+    /// Refresh token of Dropbox.
+    pub refresh_token: Option<SecretSource>,
+    /// Secret of the app that it was given to.
+    pub app_secret: Option<SecretSource>,
 }
 
 /// What is not secret about stores other than directories and S3.
@@ -85,6 +89,8 @@ pub struct RestOfStore {
     pub host_key: Option<String>,
     /// Name of the Azure account.
     pub account: Option<String>,
+    /// Key of an app of Dropbox.
+    pub app_key: Option<String>,
 }
 
 impl Format {
@@ -108,6 +114,7 @@ impl Repository {
         options.upload_bytes_per_second = own.upload_bytes_per_second.or(options.upload_bytes_per_second);
         options.download_bytes_per_second = own.download_bytes_per_second.or(options.download_bytes_per_second);
         options.connections = own.connections.or(options.connections);
+        options.http.ca_file = own.http.ca_file.clone().or(options.http.ca_file.take());
         let (s3, own) = (&mut options.s3, &own.s3);
         let take = |place: &mut Option<String>, own: &Option<String>| {
             if own.is_some() {
@@ -118,7 +125,6 @@ impl Repository {
         take(&mut s3.region, &own.region);
         take(&mut s3.profile, &own.profile);
         take(&mut s3.storage_class, &own.storage_class);
-        s3.ca_file = own.ca_file.clone().or(s3.ca_file.take());
         s3.anonymous |= own.anonymous;
         s3.addressing = own.addressing;
         s3.checksums &= own.checksums;
@@ -131,6 +137,7 @@ impl Repository {
         if self.place.scheme() == Scheme::Sftp {
             self.set_sftp(&mut options.sftp, reader)?;
         }
+        self.log_in(&mut options, reader)?;
         Ok(options)
     }
 
@@ -154,7 +161,7 @@ impl Repository {
     }
 }
 
-fn text(source: Option<&SecretSource>, reader: &dyn SecretReader) -> Result<Option<String>, Misuse> {
+pub(super) fn text(source: Option<&SecretSource>, reader: &dyn SecretReader) -> Result<Option<String>, Misuse> {
     let Some(source) = source else { return Ok(None) };
     let secret = source.read(reader)?;
     let not_text = || Misuse::new(format!("{source} is no text"), "Check that it holds the key.");
@@ -170,9 +177,18 @@ pub fn repository(entry: &Entry, problems: &mut Problems) -> Option<Repository> 
         check_keys(fields, place.scheme(), problems);
     }
     pair(fields, "access_key", "secret_key", problems);
+    if let Some(Scheme::Webdav | Scheme::Rest) = place.as_ref().map(Place::scheme) {
+        pair(fields, "user", "login_password", problems);
+    }
     let format = match fields.text("format").as_deref() {
         Some("restic") => restic(fields, &entry.key, problems),
-        Some("archive") => archive_format(fields, &entry.key, problems),
+        Some("archive") => {
+            if let (Some(node), Some(Scheme::Rest)) = (fields.get("format"), place.as_ref().map(Place::scheme)) {
+                let hint = "Write `format: restic`, or choose another store, such as WebDAV or SFTP.";
+                problems.add(&node.origin, "a REST server keeps no archives", hint);
+            }
+            archive_format(fields, &entry.key, problems)
+        }
         _ => None,
     };
     Some(Repository {
@@ -188,6 +204,7 @@ pub fn repository(entry: &Entry, problems: &mut Problems) -> Option<Repository> 
             key_file: fields.path("key_file"),
             host_key: fields.text("host_key"),
             account: fields.text("account"),
+            app_key: fields.text("app_key"),
         },
     })
 }
@@ -288,12 +305,12 @@ fn options(fields: Fields<'_>) -> Options {
         connections: fields.parsed::<NonZeroUsize>("connections"),
         ..Options::default()
     };
+    options.http.ca_file = fields.path("ca_file");
     let s3 = &mut options.s3;
     s3.endpoint = fields.text("endpoint");
     s3.region = fields.text("region");
     s3.profile = fields.text("profile");
     s3.storage_class = fields.text("storage_class");
-    s3.ca_file = fields.path("ca_file");
     s3.anonymous = fields.flag("anonymous").unwrap_or(s3.anonymous);
     s3.checksums = fields.flag("checksums").unwrap_or(s3.checksums);
     if let Some(path_style) = fields.flag("path_style") {
@@ -317,5 +334,7 @@ fn secrets(fields: Fields<'_>) -> StoreSecrets {
         sas_token: fields.secret("sas_token"),
         credentials: fields.secret("credentials"),
         token: fields.secret("token"),
+        refresh_token: fields.secret("refresh_token"),
+        app_secret: fields.secret("app_secret"),
     }
 }

@@ -44,7 +44,7 @@ pub struct WriteOptions {
     pub compression: Compression,
     /// Who can read it.
     pub encryption: Encryption,
-    /// Cut what is stored into objects of so many bytes, for stores that take each in one piece.
+    /// Cut what is stored into objects of so many bytes. Stores that take each object in one piece get parts without being asked.
     pub part_size: Option<u64>,
     /// The object that names the newest archive, see [`Latest`](super::Latest).
     pub latest: Option<String>,
@@ -218,7 +218,9 @@ fn store_content(
 ) -> Result<Stored> {
     let compression = options.compression;
     let is_seekable = matches!(compression, Compression::Zstd(_));
-    let mut out = StoredWriter::new(store, &new.name, options.part_size, monitor);
+    // The smaller one, if both say something.
+    let part_size = options.part_size.into_iter().chain(store.max_stream_bytes()).min();
+    let mut out = StoredWriter::new(store, &new.name, part_size, monitor);
     capture(sources, &options.capture, compression, cancel, monitor, |frames| {
         let mut stream = ArchiveStream::new(frames, is_seekable);
         options.encryption.seal(&mut stream, &mut out)?;

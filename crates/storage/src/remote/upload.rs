@@ -10,7 +10,7 @@ use opendal::raw::{OpWrite, Service};
 use opendal::{Buffer, Operator};
 use tokio::runtime::Handle;
 
-use super::S3Store;
+use super::RemoteStore;
 use super::errors::Tell;
 use crate::retry::Retry;
 use crate::{Error, ErrorKind, ObjectWriter, Result, runtime};
@@ -41,12 +41,12 @@ pub(super) struct Upload {
 
 impl Upload {
     /// Begin, without sending anything yet. `retry` is for each part alone.
-    pub(super) fn begin(store: &S3Store, name: &str, retry: Retry) -> opendal::Result<Self> {
-        let at_once = (IN_FLIGHT / store.part_size).clamp(1, MOST_AT_ONCE);
+    pub(super) fn begin(store: &RemoteStore, name: &str, part_size: usize, retry: Retry) -> opendal::Result<Self> {
+        let at_once = (IN_FLIGHT / part_size).clamp(1, MOST_AT_ONCE);
         let operator = store.operator.clone();
         let options = WriteOptions {
             concurrent: at_once,
-            ..WriteOptions::default()
+            ..super::write_options()
         };
         let (arguments, _) = OpWrite::from_options(&operator.service().capability(), options)?;
         let writer = operator.service().write(operator.context(), name, arguments)?;
@@ -142,13 +142,13 @@ impl Drop for Upload {
 }
 
 /// Cuts what it is given into parts of equal size.
-pub(super) struct S3Writer {
+pub(super) struct PartsWriter {
     upload: Upload,
     part_size: usize,
     part: BytesMut,
 }
 
-impl S3Writer {
+impl PartsWriter {
     pub(super) fn new(upload: Upload, part_size: usize) -> Self {
         Self {
             upload,
@@ -163,7 +163,7 @@ impl S3Writer {
     }
 }
 
-impl ObjectWriter for S3Writer {
+impl ObjectWriter for PartsWriter {
     fn write(&mut self, mut content: Bytes) -> Result<()> {
         while !content.is_empty() {
             if self.part.is_empty() {
@@ -189,28 +189,22 @@ impl ObjectWriter for S3Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Location, S3Options};
+    use crate::{Location, Options, s3};
 
     /// A store at a place where nobody listens; nothing is sent to it.
-    fn store() -> S3Store {
+    fn store() -> RemoteStore {
         let Location::S3(location) = "s3:http://127.0.0.1:1/bucket".parse().unwrap() else {
             panic!("not an S3 address")
         };
-        S3Store::new(
-            &location,
-            &S3Options {
-                anonymous: true,
-                ..S3Options::default()
-            },
-            &Retry::never(),
-        )
-        .unwrap()
+        let mut options = Options::default();
+        options.s3.anonymous = true;
+        s3::open(&location, &options).unwrap()
     }
 
     #[test]
     fn more_parts_than_a_store_takes_are_refused() {
         let store = store();
-        let mut upload = Upload::begin(&store, "object", Retry::never()).unwrap();
+        let mut upload = Upload::begin(&store, "object", 16 << 20, Retry::never()).unwrap();
         upload.parts = MOST_PARTS;
         let error = upload.send(Bytes::from_static(b"one too many")).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Misconfigured);

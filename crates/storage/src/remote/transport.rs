@@ -6,19 +6,20 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
-use http::{Request, Response, StatusCode};
+use http::uri::{Authority, Scheme};
+use http::{Request, Response, StatusCode, Uri};
 use opendal::{Buffer, Error, ErrorKind, HttpBody, HttpTransport, Result};
 use opendal_http_transport_reqwest::ReqwestTransport;
 use reqwest::{Certificate, Client};
 use tokio::time::Sleep;
 
-use super::errors::{NoSpace, TooSlow};
-use crate::s3_options::S3Options;
+use super::errors::{NoSpace, TooSlow, text_of};
+use crate::HttpOptions;
 
 /// A client for one store; the error is the reason why there can be none.
 ///
 /// HTTP/1.1 only: with HTTP/2 all parts of all uploads would share one TCP connection.
-pub(super) fn client(options: &S3Options) -> std::result::Result<Client, String> {
+pub(crate) fn client(options: &HttpOptions) -> std::result::Result<Client, String> {
     let builder = Client::builder()
         .http1_only()
         .user_agent(concat!("mainstay/", env!("CARGO_PKG_VERSION")))
@@ -29,10 +30,10 @@ pub(super) fn client(options: &S3Options) -> std::result::Result<Client, String>
         .tls_certs_merge(certificates(options)?);
     builder
         .build()
-        .map_err(|error| format!("the HTTP client cannot be set up: {}", chain(&error)))
+        .map_err(|error| format!("the HTTP client cannot be set up: {}", text_of(&error)))
 }
 
-fn certificates(options: &S3Options) -> std::result::Result<Vec<Certificate>, String> {
+fn certificates(options: &HttpOptions) -> std::result::Result<Vec<Certificate>, String> {
     let Some(path) = &options.ca_file else {
         return Ok(Vec::new());
     };
@@ -44,42 +45,55 @@ fn certificates(options: &S3Options) -> std::result::Result<Vec<Certificate>, St
         Err(error) => Err(format!(
             "certificates in `{}` are not valid: {}",
             path.display(),
-            chain(&error)
+            text_of(&error)
         )),
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
-}
-
 /// Sends requests, and gives up on those that take too long. OpenDAL by itself would wait for ever.
-pub(super) struct Transport {
+pub(crate) struct Transport {
     inner: ReqwestTransport,
-    timeout: Duration,
-    slowest_bytes_per_second: u64,
+    options: HttpOptions,
+    /// Where all requests go, whatever their addresses say.
+    instead: Option<(Scheme, Authority)>,
 }
 
 impl Transport {
-    pub(super) fn new(client: Client, options: &S3Options) -> Self {
-        let inner = ReqwestTransport::new(client);
+    pub(crate) fn new(client: Client, options: &HttpOptions) -> Self {
         Self {
-            inner,
-            timeout: options.timeout,
-            slowest_bytes_per_second: options.slowest_bytes_per_second,
+            inner: ReqwestTransport::new(client),
+            options: options.clone(),
+            instead: None,
         }
     }
 
-    /// The longest time for a transfer of `bytes`.
-    fn patience(&self, bytes: u64) -> Duration {
-        self.timeout + Duration::from_secs_f64(bytes as f64 / self.slowest_bytes_per_second as f64)
+    /// Send everything to `endpoint` (scheme, host and port), for services that know their own hosts only. The error is the reason
+    /// why it is none.
+    pub(crate) fn instead(mut self, endpoint: &str) -> std::result::Result<Self, String> {
+        let uri: Uri = endpoint
+            .parse()
+            .map_err(|error| format!("`{endpoint}` is no address: {error}"))?;
+        let parts = uri.into_parts();
+        self.instead = parts.scheme.zip(parts.authority);
+        match self.instead {
+            Some(_) => Ok(self),
+            None => Err(format!("`{endpoint}` has no scheme or no host")),
+        }
+    }
+
+    fn redirect(&self, request: &mut Request<Buffer>) -> Result<()> {
+        if let Some((scheme, authority)) = &self.instead {
+            let mut parts = request.uri().clone().into_parts();
+            (parts.scheme, parts.authority) = (Some(scheme.clone()), Some(authority.clone()));
+            *request.uri_mut() = Uri::from_parts(parts).map_err(|error| {
+                Error::new(ErrorKind::Unexpected, "change the address of a request").set_source(error)
+            })?;
+        }
+        Ok(())
     }
 
     async fn send(&self, request: Request<Buffer>) -> Result<Response<HttpBody>> {
-        let patience = self.patience(request.body().len() as u64);
+        let patience = self.options.patience(request.body().len() as u64);
         match tokio::time::timeout(patience, self.inner.fetch(request)).await {
             Ok(answer) => answer,
             Err(_) => Err(too_slow(patience)),
@@ -88,10 +102,12 @@ impl Transport {
 }
 
 impl HttpTransport for Transport {
-    async fn fetch(&self, request: Request<Buffer>) -> Result<Response<HttpBody>> {
+    async fn fetch(&self, mut request: Request<Buffer>) -> Result<Response<HttpBody>> {
+        self.redirect(&mut request)?;
         let answer = self.send(request).await?;
-        refuse(answer.status())?;
-        let patience = self.patience(opendal::raw::parse_content_length(answer.headers())?.unwrap_or(0));
+        let length = opendal::raw::parse_content_length(answer.headers())?;
+        refuse(answer.status(), length)?;
+        let patience = self.options.patience(length.unwrap_or(0));
         Ok(answer.map(|body| body.map_inner(|inner| Box::new(Patient::new(inner, patience)))))
     }
 }
@@ -102,10 +118,12 @@ fn too_slow(patience: Duration) -> Error {
         .set_source(TooSlow(patience))
 }
 
-/// The two answers which OpenDAL would pass on in a form that cannot be told from others.
-fn refuse(status: StatusCode) -> Result<()> {
+/// The answers which OpenDAL would pass on in a form that cannot be told from others.
+fn refuse(status: StatusCode, length: Option<u64>) -> Result<()> {
+    // No range that is asked for is empty: some servers answer so behind the end of an object.
+    let is_empty_range = status == StatusCode::PARTIAL_CONTENT && length == Some(0);
     match status {
-        StatusCode::RANGE_NOT_SATISFIABLE => Err(Error::new(
+        _ if is_empty_range || status == StatusCode::RANGE_NOT_SATISFIABLE => Err(Error::new(
             ErrorKind::RangeNotSatisfied,
             "the object ends before the range",
         )),
@@ -154,24 +172,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patience_grows_with_size() {
-        let options = S3Options {
-            timeout: Duration::from_secs(10),
-            slowest_bytes_per_second: 1024,
-            ..S3Options::default()
-        };
-        let transport = Transport::new(client(&options).unwrap(), &options);
-        assert_eq!(transport.patience(0), Duration::from_secs(10));
-        assert_eq!(transport.patience(1024 * 1024), Duration::from_secs(10 + 1024));
-    }
-
-    #[test]
     fn a_certificate_file_without_certificates_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ca.pem");
-        let options = S3Options {
+        let options = HttpOptions {
             ca_file: Some(path.clone()),
-            ..S3Options::default()
+            ..HttpOptions::default()
         };
         assert!(client(&options).unwrap_err().contains("cannot be read"));
         std::fs::write(&path, "nothing here").unwrap();

@@ -9,50 +9,49 @@ use crate::{Error, ErrorKind};
 /// A request took longer than it may.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer within {0:?}")]
-pub(super) struct TooSlow(pub Duration);
+pub(crate) struct TooSlow(pub Duration);
 
 /// The store answered `507 Insufficient Storage`.
 #[derive(Debug, thiserror::Error)]
 #[error("the store has no space left")]
-pub(super) struct NoSpace;
+pub(crate) struct NoSpace;
 
 /// Makes errors that name the store.
 #[derive(Clone, Debug)]
-pub(super) struct Tell(Arc<str>);
+pub(crate) struct Tell(Arc<str>);
 
 impl Tell {
-    pub(super) fn new(location: String) -> Self {
+    pub(crate) fn new(location: String) -> Self {
         Self(location.into())
     }
 
-    pub(super) fn location(&self) -> &str {
+    pub(crate) fn location(&self) -> &str {
         &self.0
     }
 
-    pub(super) fn error(&self, kind: ErrorKind, operation: &'static str, name: &str) -> Error {
+    pub(crate) fn error(&self, kind: ErrorKind, operation: &'static str, name: &str) -> Error {
         Error::new(kind, operation, name, self.location())
     }
 
-    pub(super) fn opendal(&self, operation: &'static str, name: &str, source: opendal::Error) -> Error {
+    pub(crate) fn opendal(&self, operation: &'static str, name: &str, source: opendal::Error) -> Error {
         self.error(kind_of(&source), operation, name).because(describe(&source))
     }
 
-    pub(super) fn misconfigured(&self, why: String) -> Error {
+    pub(crate) fn misconfigured(&self, why: String) -> Error {
         self.error(ErrorKind::Misconfigured, "open", "").because(why)
     }
 }
 
 /// Sort an error. What the store itself said comes first, then what OpenDAL made of it.
-pub(super) fn kind_of(error: &opendal::Error) -> ErrorKind {
-    kind_of_chain(error)
+pub(crate) fn kind_of(error: &opendal::Error) -> ErrorKind {
+    kind_of_http(error)
         .or_else(|| code_of(error).and_then(kind_of_code))
         .unwrap_or_else(|| kind_of_opendal(error))
 }
 
 /// By the errors below: those of our transport, of the HTTP client, and of the TLS library.
-fn kind_of_chain(error: &opendal::Error) -> Option<ErrorKind> {
-    let first: &(dyn StdError + 'static) = error;
-    std::iter::successors(Some(first), |error: &&'_ (dyn StdError + 'static)| (*error).source()).find_map(|error| {
+pub(crate) fn kind_of_http(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
+    chain(error).find_map(|error| {
         if error.is::<TooSlow>()
             || error
                 .downcast_ref::<reqwest::Error>()
@@ -71,14 +70,23 @@ fn kind_of_chain(error: &opendal::Error) -> Option<ErrorKind> {
     })
 }
 
-/// The code in S3's answer, such as `NoSuchBucket`.
+/// An error and what caused it, in one line.
+pub(crate) fn text_of(error: &(dyn StdError + 'static)) -> String {
+    chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// The code in the answer of S3 or Azure, such as `NoSuchBucket`.
 fn code_of(error: &opendal::Error) -> Option<&str> {
     field(error, "code").filter(|code| !code.is_empty())
 }
 
-/// A field of S3's answer. OpenDAL keeps the answer only as a part of its message, in the form for debugging.
+/// A field of the answer. OpenDAL keeps the answer only as a part of its message, in the form for debugging.
 fn field<'a>(error: &'a opendal::Error, name: &str) -> Option<&'a str> {
-    let fields = error.message().strip_prefix("S3Error {")?;
+    let (_, fields) = error.message().split_once("Error {")?;
     let (_, value) = fields.split_once(&format!("{name}: \""))?;
     value.split('"').next()
 }
@@ -89,7 +97,7 @@ const UNSIGNED: &str = "signing http request";
 /// What happened, in one line. OpenDAL's own text repeats the call and shows pages of headers.
 fn describe(error: &opendal::Error) -> String {
     if error.message() == UNSIGNED {
-        return "no keys for S3 were found".to_owned();
+        return "no keys for the store were found".to_owned();
     }
     if let Some(code) = code_of(error) {
         let part = |name, before, after| match field(error, name) {
@@ -100,14 +108,22 @@ fn describe(error: &opendal::Error) -> String {
         return format!("the store answered `{code}`{message}{request}");
     }
     if let Some(status) = status_of(error) {
-        return format!("the store answered with status {status}");
+        let text = field(error, "message").unwrap_or(error.message());
+        // Of a page made for browsers, the beginning is enough.
+        let text: String = text
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .chars()
+            .take(200)
+            .collect();
+        let text = if text.is_empty() { text } else { format!(": {text}") };
+        return format!("the store answered with status {status}{text}");
     }
-    let first: &(dyn StdError + 'static) = error;
-    let causes = std::iter::successors(first.source(), |error: &&'_ (dyn StdError + 'static)| (*error).source());
-    let parts: Vec<_> = std::iter::once(error.message().to_owned())
-        .chain(causes.map(ToString::to_string))
-        .collect();
-    parts.join(": ")
+    match error.source() {
+        Some(cause) => format!("{}: {}", error.message(), text_of(cause)),
+        None => error.message().to_owned(),
+    }
 }
 
 /// The HTTP status of the answer, which is all there is after a HEAD request.
@@ -144,6 +160,8 @@ fn kind_of_opendal(error: &opendal::Error) -> ErrorKind {
         // The answer was whole, but shorter than the range: OpenDAL's check has no kind of its own.
         opendal::ErrorKind::Unexpected if error.message() == "reader got too little data" => ErrorKind::Truncated,
         _ if error.is_temporary() => ErrorKind::Unavailable,
+        // OpenDAL knows no kind for it.
+        _ if status_of(error).is_some_and(|status| status == "401") => ErrorKind::PermissionDenied,
         // No keys were found anywhere.
         _ if error.message() == UNSIGNED => ErrorKind::PermissionDenied,
         _ => ErrorKind::Other,
@@ -185,6 +203,16 @@ mod tests {
         let head =
             error(Kind::PermissionDenied, "").with_context("response", "Parts { status: 403, version: HTTP/1.1 }");
         assert_eq!(describe(&head), "the store answered with status 403");
+        let page =
+            error(Kind::Unexpected, "<html>\n  wrong password").with_context("response", "Parts { status: 401, v: 1 }");
+        assert_eq!(
+            describe(&page),
+            "the store answered with status 401: <html> wrong password"
+        );
+        assert_eq!(kind_of(&page), ErrorKind::PermissionDenied);
+        let google = r#"GcsErrorResponse { error: GcsError { code: 404, message: "no bucket", errors: [] } }"#;
+        let google = error(Kind::NotFound, google).with_context("response", "Parts { status: 404, v: 1 }");
+        assert_eq!(describe(&google), "the store answered with status 404: no bucket");
         let slow = error(Kind::Unexpected, "the store is too slow").set_source(TooSlow(Duration::from_secs(1)));
         assert_eq!(describe(&slow), "the store is too slow: no answer within 1s");
     }
