@@ -10,8 +10,6 @@
 //! * [`live`]: files that change while they are read.
 //! * [`safety`]: what is not to happen: losing a source, the repository, the system, or a snapshot that looks complete.
 //! * [`s3`]: the program against an S3 server that fails.
-//! * [`rclone`]: the program on a remote of rclone.
-//! * [`sftp`]: the program against an SSH server.
 //! * [`engine`]: the engine in the process, on stores that tests control.
 //! * [`peer`]: restic, copies of trees, and keys that open quickly.
 //! * [`scene`]: a directory with a repository in it, in which tests run the program.
@@ -27,9 +25,7 @@ mod live;
 mod oracle;
 mod peer;
 mod random;
-mod rclone;
 mod s3;
 mod safety;
 mod scene;
-mod sftp;
 mod trees;
