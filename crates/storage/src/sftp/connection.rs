@@ -1,5 +1,6 @@
 //! A connection to an SFTP server, logged in and ready.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use russh::client::{self, Config, Handle};
 use russh::keys::Algorithm;
 use russh::{ChannelMsg, Error as SshError, Preferred, cipher};
 use russh_sftp::client::{Config as SftpConfig, RawSftpSession};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -161,11 +162,17 @@ impl Connector {
         .map_err(|_| Failure::TooSlow(limit))?
     }
 
-    async fn stream(&self) -> std::io::Result<TcpStream> {
-        let connecting = TcpStream::connect((self.location.host.as_str(), self.location.port));
-        let stream = timeout(self.options.connect_timeout, connecting).await??;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+    /// Each address of the host has its own time: one that is not reached over IPv6 may be over IPv4.
+    async fn stream(&self) -> io::Result<TcpStream> {
+        let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for address in lookup_host((self.location.host.as_str(), self.location.port)).await? {
+            match timeout(self.options.connect_timeout, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return stream.set_nodelay(true).map(|()| stream),
+                Ok(Err(error)) => failed = error,
+                Err(elapsed) => failed = elapsed.into(),
+            }
+        }
+        Err(failed)
     }
 
     async fn start(&self, ssh: Handle<HostKeyCheck>) -> Result<Connection, Failure> {
