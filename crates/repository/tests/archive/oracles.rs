@@ -2,8 +2,8 @@
 
 use crate::support::*;
 use repository::archive::{
-    AgeRecipients, Archive, Compression, Encryption, GzipLevel, Keys, OpenPgpKeys, Passphrase, RestoreOptions,
-    WriteOptions, ZstdLevel,
+    AgeRecipients, Archive, Compression, Encryption, GzipLevel, OpenPgpKeys, Passphrase, RestoreOptions, WriteOptions,
+    ZstdLevel,
 };
 use storage::{MemoryStore, Store};
 use testkit::tree::every_kind;
