@@ -82,7 +82,11 @@ fn with_two_repositories() -> Scene {
     )
     .unwrap();
     scene.ok(&["-r", "main", "init"]);
-    scene.ok(&["-r", "main", "backup", "source"]);
+    scene.ok(&["-r", "main", "backup", "--host", "web1", "source"]);
+    // Other paths are another snapshot: the newest of all is not everything.
+    fs::create_dir(scene.path("more things")).unwrap();
+    fs::write(scene.path("more things/b.txt"), "content of b\n").unwrap();
+    scene.ok(&["-r", "main", "backup", "--host", "web1", "more things"]);
     let new = NewArchive {
         name: "web1/nightly-1.tar.zst.age".to_owned(),
         host: "web1".to_owned(),
@@ -142,13 +146,18 @@ fn following_the_page_with_keys_brings_everything_back_both_ways() {
     let source = scene.path("source").canonicalize().unwrap();
     let source = source.strip_prefix("/").unwrap().display().to_string();
     for restored in [
-        format!("restored-main/{source}"),
-        format!("restored-main-by-restic/{source}"),
+        format!("restored-main-web1/{source}"),
+        format!("restored-main-web1-by-restic/{source}"),
         "restored-plain-nightly/source".to_owned(),
         "restored-plain-nightly-by-tar/source".to_owned(),
     ] {
         let text = fs::read_to_string(elsewhere.path().join(&restored).join("a.txt")).unwrap();
         assert_eq!(text, "content of a\n", "{restored}");
+    }
+    let more = source.replace("source", "more things");
+    for restored in ["restored-main-web1", "restored-main-web1-by-restic"] {
+        let file = elsewhere.path().join(restored).join(&more).join("b.txt");
+        assert_eq!(fs::read_to_string(file).unwrap(), "content of b\n", "{restored}");
     }
     let large = elsewhere.path().join("restored-plain-nightly-by-tar/source/large");
     assert_eq!(fs::read(large).unwrap(), testkit::tree::content(7, 3 << 20));

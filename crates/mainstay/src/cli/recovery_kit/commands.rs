@@ -4,6 +4,7 @@ use super::keys;
 use super::page::Block;
 use crate::config::model::{Format, Place, Repository};
 use repository::archive::{Manifest, Part};
+use repository::retention::GroupKey;
 use std::fmt::Write as _;
 use std::path::Path;
 use storage::{Addressing, Location, S3Location};
@@ -23,10 +24,10 @@ fn absolute(path: &Path) -> String {
     absolute.unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-/// Both ways. `archives` are the newest of each job.
-pub fn blocks(repository: &Repository, archives: &[Manifest]) -> Vec<Block> {
+/// Both ways. `groups` are what there are snapshots of, `archives` the newest of each job.
+pub fn blocks(repository: &Repository, groups: &[GroupKey], archives: &[Manifest]) -> Vec<Block> {
     let with_mainstay = match &repository.format {
-        Format::Restic { .. } => restic_by_mainstay(repository),
+        Format::Restic { .. } => restic_by_mainstay(repository, groups),
         Format::Archive(_) => archives_by_mainstay(repository, archives),
     };
     let mut blocks = vec![
@@ -37,7 +38,7 @@ pub fn blocks(repository: &Repository, archives: &[Manifest]) -> Vec<Block> {
     match &repository.format {
         Format::Restic { .. } => {
             blocks.push(Block::Text("With restic, from version 0.14 on:".to_owned()));
-            blocks.push(Block::Commands(by_restic(repository)));
+            blocks.push(Block::Commands(by_restic(repository, groups)));
         }
         Format::Archive(_) if archives.is_empty() => {
             let text = "No archive was there when this page was written. Each is a file: decrypt it with `age` or `gpg`, decompress \
@@ -89,21 +90,17 @@ fn options(repository: &Repository) -> String {
     given.iter().map(option).collect()
 }
 
-fn restic_by_mainstay(repository: &Repository) -> String {
-    let name = &repository.name;
+fn restic_by_mainstay(repository: &Repository, groups: &[GroupKey]) -> String {
     let call = format!(
-        "mainstay -r {} --password-file {name}.password{}",
+        "mainstay -r {} --password-file {}.password{}",
         quoted(&shown_address(repository)),
+        repository.name,
         options(repository)
     );
-    format!(
-        "{}{call} snapshots\n{call} restore latest --target restored-{name}\n",
-        variables(repository)
-    )
+    restores(&call, "", repository, groups)
 }
 
-fn by_restic(repository: &Repository) -> String {
-    let name = &repository.name;
+fn by_restic(repository: &Repository, groups: &[GroupKey]) -> String {
     let address = match &repository.place {
         Place::Store(Location::S3(s3)) => restic_address(s3, repository),
         _ => shown_address(repository),
@@ -117,13 +114,30 @@ fn by_restic(repository: &Repository) -> String {
         options.push_str(" -o s3.bucket-lookup=path");
     }
     let call = format!(
-        "restic -r {} --password-file {name}.password{options}",
-        quoted(&address)
+        "restic -r {} --password-file {}.password{options}",
+        quoted(&address),
+        repository.name
     );
-    format!(
-        "{}{call} snapshots\n{call} restore latest --target restored-{name}-by-restic\n",
-        variables(repository)
-    )
+    restores(&call, "-by-restic", repository, groups)
+}
+
+/// The newest snapshot of each host and list of paths, each host in a directory of its own; both programs know these options.
+fn restores(call: &str, way: &str, repository: &Repository, groups: &[GroupKey]) -> String {
+    let name = &repository.name;
+    let mut lines = format!("{}{call} snapshots\n", variables(repository));
+    if groups.is_empty() {
+        let _ = writeln!(lines, "{call} restore latest --target restored-{name}{way}");
+    }
+    for group in groups {
+        let host = group.host.as_deref().unwrap_or_default();
+        let target = quoted(&format!("restored-{name}-{host}{way}"));
+        let _ = write!(lines, "{call} restore latest --host {}", quoted(host));
+        for path in group.paths.iter().flatten() {
+            let _ = write!(lines, " --path {}", quoted(path));
+        }
+        let _ = writeln!(lines, " --target {target}");
+    }
+    lines
 }
 
 /// restic has no address without an endpoint.

@@ -10,11 +10,14 @@ use crate::clock;
 use crate::config::Misuse;
 use crate::config::model::{Encryption, Format, Recipient, Repository};
 use crate::config::password::Source;
+use crate::config::secret::SecretSource;
 use crate::exit::Exit;
 use page::Block;
 use repository::Monitor as _;
 use repository::archive::{Manifest, Passphrase};
 use repository::points::{Archives, PointFilter};
+use repository::restic::select::{SnapshotFilter, matching};
+use repository::retention::{GroupBy, GroupKey, group};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -143,14 +146,20 @@ fn chapter(repository: &Repository, context: &Context, monitor: &Progress) -> Ve
         ("address".to_owned(), commands::shown_address(repository)),
         ("format".to_owned(), format_name(repository).to_owned()),
     ];
-    let mut unreachable = |error: anyhow::Error| {
+    let unreachable = |error: anyhow::Error| {
         monitor.problem(&repository.name, &format!("it cannot be looked into now: {error:#}"));
         "unknown: it could not be reached when this page was written".to_owned()
     };
-    let mut archives = Vec::new();
+    let (mut archives, mut groups) = (Vec::new(), Vec::new());
     match &repository.format {
-        Format::Restic { .. } => {
-            let id = restic_id(repository, context).unwrap_or_else(&mut unreachable);
+        Format::Restic { password, .. } => {
+            let id = match in_restic(repository, password, context, monitor) {
+                Ok((id, found)) => {
+                    groups = found;
+                    id
+                }
+                Err(error) => unreachable(error),
+            };
             facts.push(("repository id".to_owned(), id));
         }
         Format::Archive(format) => {
@@ -172,7 +181,7 @@ fn chapter(repository: &Repository, context: &Context, monitor: &Progress) -> Ve
         Block::Heading(2, format!("Repository {}", repository.name)),
         Block::Facts(facts),
     ];
-    blocks.extend(commands::blocks(repository, &archives));
+    blocks.extend(commands::blocks(repository, &groups, &archives));
     blocks
 }
 
@@ -213,14 +222,19 @@ fn key_facts(repository: &Repository) -> Vec<(String, String)> {
     facts
 }
 
-fn restic_id(repository: &Repository, context: &Context) -> anyhow::Result<String> {
-    let Format::Restic { password, .. } = &repository.format else {
-        return Ok(String::new());
-    };
+/// The id of a repository in restic's format, and the hosts and lists of paths that there are snapshots of: one `latest` is not all.
+fn in_restic(
+    repository: &Repository,
+    password: &SecretSource,
+    context: &Context,
+    monitor: &Progress,
+) -> anyhow::Result<(String, Vec<GroupKey>)> {
     let options = context.open_options(repository.place.location()?)?;
     let chosen = super::chosen::Chosen::Configured(Box::new(repository.clone()));
     let opened = context.open_at(&chosen, &Source::Configured(password.clone()), &options)?;
-    Ok(opened.config().id.to_string())
+    let snapshots = matching(&opened, &SnapshotFilter::default(), monitor)?;
+    let groups = group(snapshots, GroupBy::default()).into_iter().map(|(key, _)| key);
+    Ok((opened.config().id.to_string(), groups.collect()))
 }
 
 /// The newest archive of each host and job.
