@@ -6,6 +6,7 @@
 //! - `crashes`: the store fails, or the program dies, at every call
 //! - `oracles`: `tar`, `zstd`, `gzip`, `age` and `gpg` read what we write
 
+mod bounded;
 mod changes;
 mod crashes;
 mod oracles;

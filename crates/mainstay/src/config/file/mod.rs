@@ -17,6 +17,8 @@ mod variables;
 #[cfg(test)]
 mod problems_test;
 #[cfg(test)]
+mod stores_test;
+#[cfg(test)]
 mod tests;
 
 pub use find::PLACES;
