@@ -171,6 +171,10 @@ fn heavy_a_stranger_s_certificate_is_not_trusted() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how old a file is, the clock of the system says"
+)]
 fn heavy_webdav_leftovers_are_hidden_and_removed_when_they_are_old() {
     let server = RcloneServer::webdav();
     let store = store(&server);

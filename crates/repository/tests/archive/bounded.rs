@@ -69,7 +69,8 @@ fn a_store_gets_parts_that_it_takes() {
         let manifest = bench.archive_to(&store, "a", &options).unwrap();
         assert_eq!(manifest.parts.len(), count, "{asked:?}");
         assert_eq!(manifest.parts.iter().map(|part| part.size).max(), Some(largest));
-        let archive = Archive::open(&store, "a", &Keys::none(), &bench.cancel).unwrap();
+        let keys = Keys::none();
+        let archive = Archive::open(&store, "a", &keys, &bench.cancel).unwrap();
         let mut out = Vec::new();
         archive.read_file(Path::new("source/noise"), &mut out).unwrap();
         assert!(out == noise, "it came back changed");

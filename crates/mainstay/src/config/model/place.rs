@@ -238,7 +238,7 @@ mod tests {
         ] {
             let place = Place::parse(address, &origin()).unwrap();
             assert_eq!((place.scheme().name(), place.to_string().as_str()), (scheme, shown));
-            assert_eq!(place.location().is_ok(), true, "{address}");
+            assert!(place.location().is_ok(), "{address}");
         }
     }
 
