@@ -171,7 +171,7 @@ fn heavy_sftp_store_in_wrappers() {
 }
 
 /// Runs the contract on a remote of rclone; one rclone for each part of it.
-fn check_rclone(replaces: Replaces, remote: &str, options: &Options) {
+fn check_remote(replaces: Replaces, remote: &str, options: &Options) {
     let number = AtomicUsize::new(0);
     check_store_that(replaces, || {
         let address = format!("rclone:{remote}/store-{}", number.fetch_add(1, Ordering::SeqCst));
@@ -195,7 +195,7 @@ fn heavy_rclone_store_on_a_disk() {
         },
         ..Options::default()
     };
-    check_rclone(Replaces::InTwoSteps, "nas:backups", &options);
+    check_remote(Replaces::InTwoSteps, "nas:backups", &options);
 }
 
 #[test]
@@ -207,5 +207,5 @@ fn heavy_rclone_store_of_objects_in_wrappers() {
         },
         ..all_wrappers()
     };
-    check_rclone(Replaces::Atomically, ":memory:bucket", &options);
+    check_remote(Replaces::Atomically, ":memory:bucket", &options);
 }
