@@ -42,7 +42,8 @@ pub fn given(
 
 /// The location that an address stands for.
 pub fn location(address: &str) -> Result<Location, Misuse> {
-    let hint = "Write a directory, `s3:https://HOST/BUCKET/PREFIX`, `s3://BUCKET/PREFIX`, `sftp://USER@HOST/PATH`, or `rclone:REMOTE:PATH`.";
+    let hint = "Write a directory, or an address such as `s3:https://HOST/BUCKET/PREFIX`, `sftp://USER@HOST/PATH` or `rclone:REMOTE:PATH`; \
+                the guide lists all kinds.";
     address
         .parse()
         .map_err(|error: storage::Error| Misuse::new("cannot use the repository's address", hint).because(error))

@@ -29,10 +29,10 @@ fn wrong_password_is_12() {
 #[test]
 fn wrong_usage_is_2_and_names_the_way_out() {
     let scene = Scene::empty();
-    assert_snapshot!(scene.run(&["-r", "sftp:host:/x", "snapshots"]), @r"
+    assert_snapshot!(scene.run(&["-r", "swift:host:/x", "snapshots"]), @r"
     exit 2
-    error: cannot use the repository's address: open `` in `sftp:host:/x`: wrong address or options: stores of kind `sftp:` are not supported yet
-    hint: Write a directory, `s3:https://HOST/BUCKET/PREFIX`, or `s3://BUCKET/PREFIX`.
+    error: cannot use the repository's address: open `` in `swift:host:/x`: wrong address or options: stores of kind `swift:` are not supported yet
+    hint: Write a directory, or an address such as `s3:https://HOST/BUCKET/PREFIX`, `sftp://USER@HOST/PATH` or `rclone:REMOTE:PATH`; the guide lists all kinds.
     ");
     assert_snapshot!(scene.run(&["forget"]), @r"
     exit 2
@@ -42,7 +42,7 @@ fn wrong_usage_is_2_and_names_the_way_out() {
     assert_snapshot!(scene.run(&["-o", "s3.regoin=x", "init"]), @r"
     exit 2
     error: there is no extended option `s3.regoin`
-    hint: Write `-o KEY=VALUE`; the keys are s3.endpoint, s3.region, s3.path-style, s3.storage-class, s3.ca-file, s3.connections, s3.checksums, s3.profile, s3.anonymous, sftp.user, sftp.key-file, sftp.host-key, sftp.known-hosts, sftp.connections, rclone.program, rclone.args, rclone.connections.
+    hint: Write `-o KEY=VALUE`; the keys are s3.endpoint, s3.region, s3.path-style, s3.storage-class, s3.ca-file, s3.connections, s3.checksums, s3.profile, s3.anonymous, sftp.user, sftp.key-file, sftp.host-key, sftp.known-hosts, sftp.connections, rclone.program, rclone.args, rclone.connections, ca-file, connections, azure.endpoint, gcs.endpoint, gcs.anonymous.
     ");
     assert_snapshot!(scene.run(&["bakcup"]), @r"
     exit 2

@@ -107,16 +107,9 @@ pub fn assert_restores(repository: &Repository, one: &(Id, Snapshot), source: &P
 
 /// Read and verify everything.
 pub fn check_all(repository: &Repository) -> CheckReport {
-    check_with(repository, Some(ReadSubset::All))
-}
-
-/// Verify what can be verified without reading data.
-pub fn check_structure(repository: &Repository) -> CheckReport {
-    check_with(repository, None)
-}
-
-fn check_with(repository: &Repository, read_data: Option<ReadSubset>) -> CheckReport {
-    let options = CheckOptions { read_data };
+    let options = CheckOptions {
+        read_data: Some(ReadSubset::All),
+    };
     check(repository, &options, &Cancel::default(), &Recorder::default()).unwrap()
 }
 
