@@ -8,7 +8,7 @@ use repository::restic::object::ObjectKind;
 use repository::restic::pack::BlobKind;
 use repository::restic::repair;
 use repository::restic::repository::Repository;
-use repository::{Cancel, Id, Recorder, Result};
+use repository::{Cancel, Error, Id, Recorder, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::path::{Path, PathBuf};

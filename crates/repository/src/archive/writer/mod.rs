@@ -92,7 +92,7 @@ pub fn write(
 /// Store the archive that `manifest` describes, and that `from` holds, in `to` under the name `name`, byte by byte.
 ///
 /// # Errors
-/// As [`write`]; [`Error::Damaged`] if it is not what its manifest says.
+/// As [`write()`]; [`Error::Damaged`] if it is not what its manifest says.
 pub fn copy(
     from: &dyn Store,
     manifest: &Manifest,
