@@ -57,9 +57,7 @@ impl NameTemplate {
             None => compression.extension().to_owned(),
         };
         let mut name = self.rendered(time, host, job, &extension)?;
-        if !name.ends_with(&format!(".{extension}")) {
-            name = format!("{name}.{extension}");
-        }
+        name.push_str(missing(&name, &format!(".{extension}")));
         checked(&name, &self.0)?;
         Ok(name)
     }
@@ -90,6 +88,13 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
+/// What `name` lacks of an extension, of which it may have the beginning: `.age` of `.tar.zst.age`, if it ends with `.tar.zst`.
+fn missing<'e>(name: &str, extension: &'e str) -> &'e str {
+    let ends = extension.match_indices('.').map(|(at, _)| at).chain([extension.len()]);
+    let there = ends.filter(|end| name.ends_with(&extension[..*end])).max();
+    &extension[there.unwrap_or(0)..]
+}
+
 fn checked(name: &str, template: &str) -> Result<()> {
     let bad = |part: &str| part.is_empty() || matches!(part, "." | "..") || !part.bytes().all(is_plain);
     if name.split('/').any(bad) {
@@ -118,6 +123,20 @@ mod tests {
     fn render(template: &str, host: &str) -> Result<String> {
         let time: Zoned = "2026-03-04T05:06:07+01:00[Europe/Berlin]".parse().unwrap();
         NameTemplate::parse(template)?.render(&time, host, "db", Compression::default(), &Encryption::None)
+    }
+
+    #[test]
+    fn only_what_is_missing_is_added() {
+        for (name, lacks) in [
+            ("a", ".tar.zst.age"),
+            ("a.tar", ".zst.age"),
+            ("a.tar.zst", ".age"),
+            ("a.tar.zst.age", ""),
+            ("a.zst", ".tar.zst.age"),
+        ] {
+            assert_eq!(missing(name, ".tar.zst.age"), lacks, "{name}");
+        }
+        assert_eq!((missing("a.tar", ".tar"), missing("a", ".tar")), ("", ".tar"));
     }
 
     #[test]

@@ -11,7 +11,16 @@ use std::time::Duration;
 pub fn to_text(report: &RunReport) -> String {
     let mut text = String::new();
     for part in &report.parts {
-        line(&mut text, "captured", &part_text(part));
+        let is_not_run = report.dry_run && part.kind == "command";
+        if is_not_run {
+            line(
+                &mut text,
+                "captured",
+                &format!("command {}: not run by a dry run", part.name),
+            );
+        } else {
+            line(&mut text, "captured", &part_text(part));
+        }
     }
     for (n, what) in [
         (report.problems, "could not be read"),
