@@ -77,8 +77,8 @@ fn split_host(text: &str) -> Result<(&str, &str), &'static str> {
         Some(bracketed) => bracketed.split_once(']').ok_or("a bracket is not closed")?,
         None => text.split_at(text.find([':', '/']).unwrap_or(text.len())),
     };
-    // A host that looks like an option or holds blanks is none, and nothing good comes of trying.
-    if host.is_empty() || host.starts_with('-') || host.contains(char::is_whitespace) {
+    // A host that looks like an option, or holds blanks or slashes, is none, and nothing good comes of trying.
+    if host.is_empty() || host.starts_with('-') || host.contains(|c: char| c.is_whitespace() || c == '/') {
         return Err("the host is missing");
     }
     Ok((host, rest))

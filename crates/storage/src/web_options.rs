@@ -1,6 +1,8 @@
 //! Who we are at a server that speaks HTTP: WebDAV, and restic's REST protocol.
 
-use crate::{Secret, WebLocation};
+use crate::Secret;
+#[cfg(feature = "s3")]
+use crate::WebLocation;
 
 /// Options of WebDAV stores.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
