@@ -80,7 +80,7 @@ fn open(args: &Args, context: &Context) -> anyhow::Result<(Repository, Option<Te
         return Ok((context.open()?, None));
     }
     let chosen = context.chosen_restic()?;
-    let location = chosen.location()?;
+    let location = chosen.location();
     let mut options = context.open_options(location)?;
     let is_remote = options.remote && options.cache.is_some();
     let unwritable = repository::Error::local("create a temporary directory in", std::env::temp_dir());

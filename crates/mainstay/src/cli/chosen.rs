@@ -25,12 +25,9 @@ pub enum Chosen {
 
 impl Chosen {
     /// Where it is.
-    ///
-    /// # Errors
-    /// [`Misuse`] if this version cannot open stores of its kind.
-    pub fn location(&self) -> Result<&Location, Misuse> {
+    pub fn location(&self) -> &Location {
         match self {
-            Self::Restic(location) | Self::Archives(location) => Ok(location),
+            Self::Restic(location) | Self::Archives(location) => location,
             Self::Configured(repository) => repository.place.location(),
         }
     }
@@ -112,7 +109,7 @@ fn refuse_other_directory(repository: &model::Repository) -> Result<(), Misuse> 
     let name = repository.name.as_str();
     let holds_repository = |path: &Path| path.join("config").is_file() && path.join("keys").is_dir();
     let is_same = match &repository.place {
-        model::Place::Store(Location::Local(path)) => {
+        model::Place(Location::Local(path)) => {
             matches!((fs::canonicalize(path), fs::canonicalize(name)), (Ok(one), Ok(other)) if one == other)
         }
         _ => false,

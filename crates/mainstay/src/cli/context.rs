@@ -194,7 +194,7 @@ impl Context {
 
     /// The store of a repository that is configured, with its own options and secrets; what the command line says goes before them.
     pub fn store_of(&self, repository: &model::Repository) -> anyhow::Result<Arc<dyn Store>> {
-        self.open_store(repository.place.location()?, self.options_of(repository)?)
+        self.open_store(repository.place.location(), self.options_of(repository)?)
     }
 
     /// The same for one of several repositories: its waits end also when `give_up` is raised, and it is not tried for long.
@@ -209,7 +209,7 @@ impl Context {
         let mut options = self.options_of(repository)?;
         options.cancel.push(give_up.flag());
         options.retry.total = SHORT_PATIENCE;
-        self.open_store(repository.place.location()?, options)
+        self.open_store(repository.place.location(), options)
     }
 
     fn options_of(&self, repository: &model::Repository) -> anyhow::Result<storage::Options> {
@@ -266,7 +266,7 @@ impl Context {
             let hint = "Leave it out; a repository of format `restic` is opened by its password.";
             return Err(Misuse::new("`--identity` is for archives", hint).into());
         }
-        let options = self.open_options(chosen.location()?)?;
+        let options = self.open_options(chosen.location())?;
         self.open_at(chosen, &self.password_source()?, &options)
     }
 

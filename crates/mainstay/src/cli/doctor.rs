@@ -66,7 +66,7 @@ fn patients(args: &Args, context: &Context) -> anyhow::Result<Vec<Patient>> {
             name: chosen.shown(),
             store: context.store_at(chosen)?,
             append_only: matches!(chosen, Chosen::Configured(repository) if repository.append_only),
-            directory: location_path(chosen.location()?),
+            directory: location_path(chosen.location()),
         }]);
     }
     let config = context.configuration()?.config;
@@ -87,7 +87,7 @@ fn patients(args: &Args, context: &Context) -> anyhow::Result<Vec<Patient>> {
             name: repository.name.clone(),
             store: context.store_of(repository)?,
             append_only: repository.append_only,
-            directory: location_path(repository.place.location()?),
+            directory: location_path(repository.place.location()),
         })
     };
     chosen.iter().map(open).collect()

@@ -56,7 +56,7 @@ impl FromArgs {
             command: self.from_password_command,
         };
         let password = context.password_of(&chosen, options, PASSWORD)?;
-        let mut options = context.open_options(chosen.location()?)?;
+        let mut options = context.open_options(chosen.location())?;
         options.key_hint = self.from_key_hint;
         context.open_at(&chosen, &password, &options)
     }

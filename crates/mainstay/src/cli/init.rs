@@ -54,7 +54,7 @@ enum Chunker {
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     context.refuse_no_lock()?;
     let chosen = context.chosen_restic()?;
-    let location = chosen.location()?;
+    let location = chosen.location();
     let store = context.store_at(chosen)?;
     let password = context.password_source()?;
     if holds_repository(&*store)? {

@@ -165,7 +165,7 @@ fn change(new: &NewPassword, context: &Context) -> anyhow::Result<Exit> {
 }
 
 fn remove_old(repository: &Repository, new: Id, password: &Secret, context: &Context) -> anyhow::Result<()> {
-    let mut options = context.open_options(context.chosen()?.location()?)?;
+    let mut options = context.open_options(context.chosen()?.location())?;
     options.key_hint = Some(new.to_string());
     let reopened = Repository::open(repository.store().clone(), password.bytes(), &options)?;
     Ok(reopened.remove_key(&repository.key_id())?)

@@ -82,7 +82,7 @@ impl Context {
         self.refuse_what_archives_do_not_have()?;
         let chosen = self.chosen()?;
         // An address that is misspelt must not look like one without archives.
-        if let Location::Local(path) = chosen.location()?
+        if let Location::Local(path) = chosen.location()
             && !path.is_dir()
         {
             let location = path.display().to_string();

@@ -97,7 +97,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
 }
 
 fn options(args: &Args, context: &Context) -> anyhow::Result<RestoreOptions> {
-    let own = [location_path(context.chosen()?.location()?), context.cache_directory()];
+    let own = [location_path(context.chosen()?.location()), context.cache_directory()];
     Ok(RestoreOptions {
         protect: own.into_iter().flatten().collect(),
         filter: filter(args)?,

@@ -208,7 +208,7 @@ fn agentpod_means_what_it_says() {
         (Layout::DailyWeekly, &Encryption::None)
     );
     let offsite = config.repository("offsite").unwrap();
-    assert!(matches!(offsite.place.location(), Ok(storage::Location::Sftp(_))));
+    assert!(matches!(offsite.place.location(), storage::Location::Sftp(_)));
     assert_eq!(offsite.rest.host_key.as_deref(), Some("SHA256:example"));
     assert!(config.jobs[0].run_at_start);
     let SourceKind::Postgres(postgres) = &config.jobs[0].sources[0].kind else {

@@ -77,7 +77,7 @@ fn open<'a>(
             let password = password.read_password(host.secrets)?;
             let options = OpenOptions {
                 cache: host.cache.clone(),
-                remote: !matches!(config.place.location(), Ok(Location::Local(_) | Location::Memory(_))),
+                remote: config.place.location().is_remote(),
                 key_hint: None,
             };
             let packs = PackOptions {
@@ -113,7 +113,7 @@ impl Destination<'_> {
     /// Its directory, if it is one.
     pub fn directory(&self) -> Option<PathBuf> {
         match self.config.place.location() {
-            Ok(Location::Local(path)) => Some(path.clone()),
+            Location::Local(path) => Some(path.clone()),
             _ => None,
         }
     }

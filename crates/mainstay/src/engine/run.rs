@@ -136,8 +136,11 @@ impl Run<'_> {
                 Some((number, target))
             })
             .unzip();
+        if targets.is_empty() {
+            return Ok(());
+        }
         let capture = self.capture()?;
-        if targets.is_empty() || capture.is_empty() {
+        if capture.is_empty() {
             return Ok(());
         }
         let sources = capture.into_restic(self.naming, &self.written);

@@ -227,7 +227,7 @@ fn heavy_a_repository_in_the_configuration() {
     let options = repository
         .store_options(storage::Options::default(), &environment)
         .unwrap();
-    let store = storage::open(repository.place.location().unwrap(), &options).unwrap();
+    let store = storage::open(repository.place.location(), &options).unwrap();
     store.write("config", "content".into()).unwrap();
     assert_eq!(fs::read(remote.repository().join("config")).unwrap(), b"content");
 }

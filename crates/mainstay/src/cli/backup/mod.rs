@@ -160,7 +160,7 @@ fn options(args: &Args, own: &[PathBuf], context: &Context) -> anyhow::Result<Ba
 
 /// The repository and the cache where they lie in what is backed up: a repository that stores itself doubles with every run.
 fn own_directories(sources: &[PathBuf], context: &Context) -> anyhow::Result<Vec<PathBuf>> {
-    let repository = location_path(context.chosen()?.location()?);
+    let repository = location_path(context.chosen()?.location());
     let own = [repository, context.cache_directory()];
     Ok(own.iter().flatten().flat_map(|own| met_below(sources, own)).collect())
 }

@@ -70,14 +70,10 @@ fn text(loaded: &Loaded, seen: Seen, later: &[String]) -> String {
 
 /// What is understood but cannot be executed by this version.
 fn later(config: &Config) -> Vec<String> {
-    let places = config
-        .repositories
-        .iter()
-        .filter_map(|repository| repository.place.location().err());
     let sources = config
         .jobs
         .iter()
         .flat_map(|job| &job.sources)
         .filter_map(|source| source.check_executable().err());
-    places.chain(sources).map(|misuse| misuse.message).collect()
+    sources.map(|misuse| misuse.message).collect()
 }

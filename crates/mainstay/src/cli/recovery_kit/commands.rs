@@ -12,9 +12,8 @@ use storage::{Addressing, Location, S3Location};
 /// Its address as people read it.
 pub fn shown_address(repository: &Repository) -> String {
     match &repository.place {
-        Place::Store(Location::Local(path)) => absolute(path),
-        Place::Store(location) => location.to_string(),
-        Place::Later(_, url) => url.clone(),
+        Place(Location::Local(path)) => absolute(path),
+        Place(location) => location.to_string(),
     }
 }
 
@@ -102,7 +101,7 @@ fn restic_by_mainstay(repository: &Repository, groups: &[GroupKey]) -> String {
 
 fn by_restic(repository: &Repository, groups: &[GroupKey]) -> String {
     let address = match &repository.place {
-        Place::Store(Location::S3(s3)) => restic_address(s3, repository),
+        Place(Location::S3(s3)) => restic_address(s3, repository),
         _ => shown_address(repository),
     };
     let s3 = &repository.options.s3;
@@ -181,7 +180,7 @@ fn archives_by_mainstay(repository: &Repository, archives: &[Manifest]) -> Strin
 }
 
 fn needs_fetching(repository: &Repository) -> bool {
-    !matches!(&repository.place, Place::Store(Location::Local(_) | Location::S3(_)))
+    !matches!(&repository.place, Place(Location::Local(_) | Location::S3(_)))
 }
 
 fn by_standard_tools(repository: &Repository, archives: &[Manifest]) -> String {
@@ -217,12 +216,12 @@ fn by_standard_tools(repository: &Repository, archives: &[Manifest]) -> String {
 fn fetched(repository: &Repository, parts: &[Part]) -> String {
     let joined = |words: Vec<String>| words.join(" ");
     match &repository.place {
-        Place::Store(Location::Local(path)) => {
+        Place(Location::Local(path)) => {
             let directory = absolute(path);
             let files = parts.iter().map(|part| quoted(&format!("{directory}/{}", part.name)));
             format!("cat {}", joined(files.collect()))
         }
-        Place::Store(Location::S3(s3)) => {
+        Place(Location::S3(s3)) => {
             let endpoint = s3.endpoint.as_ref().or(repository.options.s3.endpoint.as_ref());
             let endpoint = endpoint.map_or_else(String::new, |url| format!(" --endpoint-url {}", quoted(url)));
             let prefix = if s3.prefix.is_empty() {

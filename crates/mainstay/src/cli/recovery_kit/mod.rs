@@ -229,7 +229,7 @@ fn in_restic(
     context: &Context,
     monitor: &Progress,
 ) -> anyhow::Result<(String, Vec<GroupKey>)> {
-    let options = context.open_options(repository.place.location()?)?;
+    let options = context.open_options(repository.place.location())?;
     let chosen = super::chosen::Chosen::Configured(Box::new(repository.clone()));
     let opened = context.open_at(&chosen, &Source::Configured(password.clone()), &options)?;
     let snapshots = matching(&opened, &SnapshotFilter::default(), monitor)?;

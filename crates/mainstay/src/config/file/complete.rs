@@ -96,7 +96,7 @@ fn absolute(node: &mut Node, kind: Kind) {
     let path = match kind {
         Kind::Path | Kind::ReadableFile => Some(node.origin.resolve(text)),
         Kind::Address => match Place::parse(text, &node.origin) {
-            Ok(Place::Store(Location::Local(path))) => Some(path),
+            Ok(Place(Location::Local(path))) => Some(path),
             Ok(_) | Err(_) => None,
         },
         _ => None,

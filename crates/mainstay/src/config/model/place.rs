@@ -1,18 +1,12 @@
 //! Where a repository is.
 
-use crate::config::Misuse;
 use crate::config::tree::Origin;
 use std::fmt;
 use storage::Location;
 
 /// The address of a repository, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A store that this version can open.
-    Store(Location),
-    /// One that it cannot open yet; the address was checked.
-    Later(Scheme, String),
-}
+pub struct Place(pub Location);
 
 /// Kinds of stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,16 +79,11 @@ impl Place {
             Some((Scheme::Rclone, .., form)) => store(address, &format!("Write it like this: `{form}`.")),
             Some((scheme, _, prefix, form)) => {
                 let rest = &address[prefix.len()..];
+                let hint = format!("Write it like this: `{form}`.");
                 if is_complete(*scheme, rest) {
-                    match scheme {
-                        Scheme::Sftp | Scheme::Rclone => Ok(Self::Later(*scheme, address.to_owned())),
-                        _ => store(address, form),
-                    }
+                    store(address, &hint)
                 } else {
-                    Err((
-                        format!("`url` is `{address}`, in which something is missing"),
-                        format!("Write it like this: `{form}`."),
-                    ))
+                    Err((format!("`url` is `{address}`, in which something is missing"), hint))
                 }
             }
             None => local(address, origin),
@@ -103,48 +92,29 @@ impl Place {
 
     /// What kind of store it is.
     pub fn scheme(&self) -> Scheme {
-        match self {
-            Self::Store(Location::S3(_)) => Scheme::S3,
-            Self::Store(Location::Sftp(_)) => Scheme::Sftp,
-            Self::Store(Location::Rclone(_)) => Scheme::Rclone,
-            Self::Store(Location::Webdav(_)) => Scheme::Webdav,
-            Self::Store(Location::Rest(_)) => Scheme::Rest,
-            Self::Store(Location::Azblob(_)) => Scheme::Azblob,
-            Self::Store(Location::Gcs(_)) => Scheme::Gcs,
-            Self::Store(Location::B2(_)) => Scheme::B2,
-            Self::Store(Location::Dropbox(_)) => Scheme::Dropbox,
-            Self::Store(Location::Local(_) | Location::Memory(_)) => Scheme::Local,
-            Self::Later(scheme, _) => *scheme,
+        match &self.0 {
+            Location::S3(_) => Scheme::S3,
+            Location::Sftp(_) => Scheme::Sftp,
+            Location::Rclone(_) => Scheme::Rclone,
+            Location::Webdav(_) => Scheme::Webdav,
+            Location::Rest(_) => Scheme::Rest,
+            Location::Azblob(_) => Scheme::Azblob,
+            Location::Gcs(_) => Scheme::Gcs,
+            Location::B2(_) => Scheme::B2,
+            Location::Dropbox(_) => Scheme::Dropbox,
+            Location::Local(_) | Location::Memory(_) => Scheme::Local,
         }
     }
 
     /// The location to open.
-    ///
-    /// # Errors
-    /// [`Misuse`] if this version cannot open stores of its kind.
-    pub fn location(&self) -> Result<&Location, Misuse> {
-        match self {
-            Self::Store(location) => Ok(location),
-            Self::Later(scheme, url) => {
-                let message = format!(
-                    "`{url}` cannot be opened: this version has no `{}` stores",
-                    scheme.name()
-                );
-                Err(Misuse::new(
-                    message,
-                    "Choose another kind of store for now, such as a directory or `s3://`.",
-                ))
-            }
-        }
+    pub fn location(&self) -> &Location {
+        &self.0
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Store(location) => location.fmt(f),
-            Self::Later(_, url) => f.write_str(url),
-        }
+        self.0.fmt(f)
     }
 }
 
@@ -163,7 +133,7 @@ const SFTP_HINT: &str = "Write `sftp://USER@HOST/PATH`, with `:PORT` after the h
                          and one that begins with a second slash is absolute.";
 
 fn store(address: &str, hint: &str) -> Result<Place, (String, String)> {
-    address.parse().map(Place::Store).map_err(|error: storage::Error| {
+    address.parse().map(Place).map_err(|error: storage::Error| {
         let why = error
             .source
             .as_ref()
@@ -188,7 +158,7 @@ fn local(address: &str, origin: &Origin) -> Result<Place, (String, String)> {
             hint,
         ));
     }
-    Ok(Place::Store(Location::Local(origin.resolve(path))))
+    Ok(Place(Location::Local(origin.resolve(path))))
 }
 
 /// Whether host, bucket or remote are there.
@@ -238,7 +208,6 @@ mod tests {
         ] {
             let place = Place::parse(address, &origin()).unwrap();
             assert_eq!((place.scheme().name(), place.to_string().as_str()), (scheme, shown));
-            assert!(place.location().is_ok(), "{address}");
         }
     }
 
