@@ -4,9 +4,10 @@
 
 use crate::config::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::io::{self, BufRead as _, BufReader, PipeReader, PipeWriter, Read, Write as _};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -87,8 +88,8 @@ pub fn output_of(words: &[OsString]) -> Result<Vec<u8>, Error> {
 /// A program whose standard output is read. Dropped before it has ended, it is killed.
 #[derive(Debug)]
 pub struct Running {
-    program: String,
-    stdout: ChildStdout,
+    stdin: Option<PipeWriter>,
+    stdout: PipeReader,
     ending: Ending,
 }
 
@@ -96,9 +97,42 @@ pub struct Running {
 #[derive(Debug)]
 pub struct Ending {
     program: String,
-    child: Child,
+    child: Box<dyn Child>,
     stderr: Option<JoinHandle<()>>,
     last_line: Arc<Mutex<String>>,
+}
+
+/// A program that was started, here or in a container.
+pub trait Child: Send + std::fmt::Debug {
+    /// Wait until it has ended.
+    fn wait(&mut self) -> io::Result<ExitStatus>;
+
+    /// End it, unless it has ended. What cannot be done is left.
+    fn kill(&mut self);
+}
+
+impl Child for std::process::Child {
+    fn wait(&mut self) -> io::Result<ExitStatus> {
+        Self::wait(self)
+    }
+
+    fn kill(&mut self) {
+        if matches!(self.try_wait(), Ok(None)) {
+            // Already gone is as good as killed.
+            let _: Option<()> = Self::kill(self).ok();
+            let _: Option<ExitStatus> = Self::wait(self).ok();
+        }
+    }
+}
+
+/// What a program reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Input {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What is written to [`Running::stdin`].
+    Piped,
 }
 
 /// What a program finds when it starts, beside what we were started with.
@@ -108,6 +142,8 @@ pub struct Surroundings {
     pub variables: Vec<(OsString, OsString)>,
     /// The directory that it runs in.
     pub directory: Option<PathBuf>,
+    /// What it reads.
+    pub input: Input,
 }
 
 impl Running {
@@ -132,7 +168,10 @@ impl Running {
         let mut command = Command::new(program);
         command
             .args(arguments)
-            .stdin(Stdio::null())
+            .stdin(match surroundings.input {
+                Input::Nothing => Stdio::null(),
+                Input::Piped => Stdio::piped(),
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         for name in env::own_names() {
@@ -143,42 +182,56 @@ impl Running {
             command.current_dir(directory);
         }
         let mut child = command.spawn()?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let not_connected = || io::Error::other("its standard output is not connected");
+        let stdin = child.stdin.take().map(|pipe| OwnedFd::from(pipe).into());
+        let stdout: OwnedFd = child.stdout.take().ok_or_else(not_connected)?.into();
+        let stderr: OwnedFd = child.stderr.take().ok_or_else(not_connected)?.into();
         let program = program.to_string_lossy().into_owned();
+        Ok(Self::new(program, Box::new(child), stdin, stdout.into(), stderr.into()))
+    }
+
+    /// A program that runs and is connected with these pipes.
+    pub fn new(
+        program: String,
+        child: Box<dyn Child>,
+        stdin: Option<PipeWriter>,
+        stdout: PipeReader,
+        stderr: PipeReader,
+    ) -> Self {
         let last_line = Arc::default();
-        let forwarded = stderr.map(|stderr| {
+        let forwarded = {
             let last_line = Arc::clone(&last_line);
             std::thread::spawn(move || forward(stderr, &last_line))
-        });
+        };
         let ending = Ending {
-            program: program.clone(),
+            program,
             child,
-            stderr: forwarded,
+            stderr: Some(forwarded),
             last_line,
         };
-        let stdout = stdout.ok_or_else(|| io::Error::other("its standard output is not connected"))?;
-        Ok(Self {
-            program,
-            stdout,
-            ending,
-        })
+        Self { stdin, stdout, ending }
+    }
+
+    /// Where its input is written to; dropped, the program reads the end. There is none if none was asked for, or if it was taken before.
+    pub fn stdin(&mut self) -> Option<PipeWriter> {
+        self.stdin.take()
     }
 
     /// What is read, and how it ends, for callers that use them in different places.
-    pub fn split(self) -> (ChildStdout, Ending) {
+    pub fn split(self) -> (PipeReader, Ending) {
         (self.stdout, self.ending)
     }
 
     /// Wait for the end, and complain unless the program says that it succeeded.
     pub fn finish(self) -> Result<(), Error> {
-        // With the pipe closed, a program that still writes ends instead of waiting for us.
-        drop(self.stdout);
+        // With the pipes closed, a program that still writes or reads ends instead of waiting for us.
+        drop((self.stdin, self.stdout));
         self.ending.finish()
     }
 
     /// Name of the program.
     pub fn program(&self) -> &str {
-        &self.program
+        &self.ending.program
     }
 }
 
@@ -189,6 +242,11 @@ impl Read for Running {
 }
 
 impl Ending {
+    /// Name of the program.
+    pub fn program(&self) -> &str {
+        &self.program
+    }
+
     /// Wait for the end, and complain unless the program says that it succeeded.
     pub fn finish(mut self) -> Result<(), Error> {
         let waited = self.child.wait();
@@ -218,16 +276,12 @@ impl Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            // Already gone is as good as killed.
-            let _: Option<()> = self.child.kill().ok();
-            let _: Option<ExitStatus> = self.child.wait().ok();
-        }
+        self.child.kill();
     }
 }
 
 /// Copy what a program complains about to our own standard error, and remember the last line.
-fn forward(stderr: ChildStderr, last_line: &Mutex<String>) {
+fn forward(stderr: PipeReader, last_line: &Mutex<String>) {
     let mut reader = BufReader::new(stderr);
     let mut line = Vec::new();
     while matches!(reader.by_ref().take(64 << 10).read_until(b'\n', &mut line), Ok(1..)) {
@@ -268,10 +322,26 @@ mod tests {
 
     #[test]
     fn a_dropped_program_is_killed() {
-        let words = ["sleep", "600"].map(OsString::from);
-        let running = Running::start(&words).unwrap();
-        let pid = running.ending.child.id();
+        let mut running = Running::start(&["sh", "-c", "echo $$; exec sleep 600"].map(OsString::from)).unwrap();
+        let mut pid = String::new();
+        BufReader::new(&mut running).read_line(&mut pid).unwrap();
+        let process = std::path::PathBuf::from(format!("/proc/{}", pid.trim()));
+        assert!(process.exists());
         drop(running);
-        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+        assert!(!process.exists());
+    }
+
+    #[test]
+    fn input_goes_in_and_ends() {
+        let surroundings = Surroundings {
+            input: Input::Piped,
+            ..Surroundings::default()
+        };
+        let mut running = Running::start_in(&["tr", "a-z", "A-Z"].map(OsString::from), &surroundings).unwrap();
+        running.stdin().unwrap().write_all(b"quiet").unwrap();
+        let mut printed = String::new();
+        running.read_to_string(&mut printed).unwrap();
+        assert_eq!(printed, "QUIET");
+        running.finish().unwrap();
     }
 }

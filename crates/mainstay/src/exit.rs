@@ -45,7 +45,11 @@ pub const TABLE: [(Exit, u8, &str); 10] = [
     (Exit::NoRepository, 10, "there is no repository at this address"),
     (Exit::Locked, 11, "the repository is locked by another process"),
     (Exit::WrongKey, 12, "no key of the repository opens with this password"),
-    (Exit::Unhealthy, 20, "stale or unhealthy: `check` found damage"),
+    (
+        Exit::Unhealthy,
+        20,
+        "stale or unhealthy: `check` found damage, or a drill failed",
+    ),
     (
         Exit::Interrupted,
         130,

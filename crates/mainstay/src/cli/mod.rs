@@ -12,6 +12,7 @@ mod identity;
 mod objects;
 mod opened;
 pub mod output;
+mod parts;
 mod patterns;
 mod private_file;
 mod selection;
@@ -25,6 +26,7 @@ mod config;
 mod copy;
 mod diff;
 mod doctor;
+mod drill;
 mod dump;
 mod find;
 mod forget;
@@ -40,6 +42,7 @@ mod quickstart;
 mod recovery_kit;
 mod repair;
 mod restore;
+mod restore_part;
 mod run;
 mod snapshots;
 mod stats;
@@ -88,6 +91,8 @@ pub enum Command {
     Dump(dump::Args),
     /// Restore a snapshot, or part of it
     Restore(Box<restore::Args>),
+    /// Restore into scratch, test what came back, and throw it away
+    Drill(drill::Args),
     /// Look for damage
     Check(check::Args),
     /// Remove snapshots that no rule keeps, or that are named
@@ -160,6 +165,7 @@ pub fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
         Command::Diff(args) => diff::run(args, context),
         Command::Dump(args) => dump::run(args, context),
         Command::Restore(args) => restore::run(*args, context),
+        Command::Drill(args) => drill::run(args, context),
         Command::Check(args) => check::run(args, context),
         Command::Forget(args) => forget::run(*args, context),
         Command::Prune(args) => prune::run(args, context),

@@ -3,9 +3,10 @@
 use super::opened::{Opened, refuse};
 use super::output::{bytes, count, duration};
 use super::patterns::{self, ExcludeArgs, add_all, read_patterns};
+use super::restore_part::PartArgs;
 use super::selection::FilterArgs;
 use super::suggested::suggest;
-use super::{Context, location_path, output};
+use super::{Context, location_path, output, restore_part};
 use crate::config::Misuse;
 use crate::exit::Exit;
 use output::Progress;
@@ -13,13 +14,17 @@ use repository::restic::restore::{Overwrite, RestoreOptions, RestoreReport};
 use repository::{Filter, FilterBuilder};
 use serde_json::{Value, json};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "Examples:
   mainstay restore latest --target /srv/restored
   mainstay restore latest:/home/ann --target /home/ann --include '*.odt' --overwrite never
   mainstay restore 3f9a12cd --target / --include /etc/nginx --dry-run -v
+  mainstay restore latest --job web --part /files/srv/web --as /srv/web-before
+  mainstay restore latest --job web --part /files/srv/web --overwrite
 
+With --part, a part of what a job captured is put back through its source, where it came from or beside it: the plan is
+shown and confirmed first, and what exists is replaced only with --overwrite.
 A damaged blob costs the files that use it: they are listed, all others are restored, and the exit code is 3.";
 
 /// Options of `restore`.
@@ -29,8 +34,10 @@ pub struct Args {
     /// Id of a snapshot or name of an archive, or its beginning, or `latest`; `:DIRECTORY` behind it restores what is in that directory
     snapshot: String,
     /// Directory to restore to
-    #[arg(short, long, value_name = "DIR")]
-    target: PathBuf,
+    #[arg(short, long, value_name = "DIR", required_unless_present = "part")]
+    target: Option<PathBuf>,
+    #[command(flatten)]
+    part: PartArgs,
     #[command(flatten)]
     filter: FilterArgs,
     #[command(flatten)]
@@ -53,10 +60,10 @@ pub struct Args {
     /// Remove what is in the restored directories but not in the snapshot
     #[arg(long)]
     delete: bool,
-    /// Files that exist: always (what differs is written), if-changed (size or time), if-newer, never
-    #[arg(long, value_name = "WHEN", default_value = "always")]
+    /// Files that exist: always (what differs is written), if-changed (size or time), if-newer, never; with --part, replace what exists
+    #[arg(long, value_name = "WHEN", num_args = 0..=1, default_missing_value = "always")]
     #[arg(value_parser = suggest::<Overwrite>(&["always", "if-changed", "if-newer", "never"]))]
-    overwrite: Overwrite,
+    overwrite: Option<Overwrite>,
     /// Read all that was written once more, and compare
     #[arg(long)]
     verify: bool,
@@ -73,7 +80,20 @@ pub struct Args {
 
 /// Restore a snapshot, or part of it, into a directory.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
-    let options = options(&args, context)?;
+    if let Some(part) = &args.part.part {
+        let wanted = restore_part::Wanted {
+            snapshot: &args.snapshot,
+            filter: &args.filter,
+            part,
+            rename: args.part.rename.as_deref(),
+            overwrite: args.overwrite.is_some_and(|when| when != Overwrite::Never),
+            dry_run: args.dry_run,
+            yes: args.part.yes,
+        };
+        return restore_part::run(&wanted, context);
+    }
+    let target = args.target.clone().unwrap_or_default();
+    let options = options(&args, &target, context)?;
     let mut progress = context.progress();
     let mut opened = context.open_any(&progress)?;
     if matches!(opened, Opened::Archives(_)) {
@@ -89,24 +109,24 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     progress.finish();
     let output = context.output();
     if output.is_json() {
-        output.json(&to_json(&report, &args, &progress))?;
+        output.json(&to_json(&report, &args, &target, &progress))?;
     } else {
-        output.info(to_text(&report, &args, &progress))?;
+        output.info(to_text(&report, &args, &target, &progress))?;
     }
     Ok(Exit::from_problems(report.problems))
 }
 
-fn options(args: &Args, context: &Context) -> anyhow::Result<RestoreOptions> {
+fn options(args: &Args, target: &Path, context: &Context) -> anyhow::Result<RestoreOptions> {
     let own = [location_path(context.chosen()?.location()), context.cache_directory()];
     Ok(RestoreOptions {
         protect: own.into_iter().flatten().collect(),
         filter: filter(args)?,
         delete: args.delete,
-        overwrite: args.overwrite,
+        overwrite: args.overwrite.unwrap_or_default(),
         verify: args.verify,
         sparse: !args.no_sparse,
         dry_run: args.dry_run,
-        ..RestoreOptions::new(&args.target)
+        ..RestoreOptions::new(target)
     })
 }
 
@@ -124,11 +144,11 @@ fn filter(args: &Args) -> Result<Filter, Misuse> {
     patterns::built(filter.build())
 }
 
-fn to_json(report: &RestoreReport, args: &Args, progress: &Progress) -> Value {
+fn to_json(report: &RestoreReport, args: &Args, target: &Path, progress: &Progress) -> Value {
     json!({
         "message_type": "summary",
         "dry_run": args.dry_run,
-        "target": args.target.to_string_lossy(),
+        "target": target.to_string_lossy(),
         "seconds_elapsed": progress.elapsed().as_secs_f64(),
         "total_files": report.files,
         "total_dirs": report.dirs,
@@ -144,14 +164,14 @@ fn to_json(report: &RestoreReport, args: &Args, progress: &Progress) -> Value {
     })
 }
 
-fn to_text(report: &RestoreReport, args: &Args, progress: &Progress) -> String {
+fn to_text(report: &RestoreReport, args: &Args, target: &Path, progress: &Progress) -> String {
     let verb = if args.dry_run { "would restore" } else { "restored" };
     let mut text = format!(
         "{verb} {} and {}, {}, to `{}` in {}",
         count(report.files, "file"),
         count(report.dirs, "directory"),
         bytes(report.bytes),
-        args.target.display(),
+        target.display(),
         duration(progress.elapsed()),
     );
     let extras = [

@@ -2,19 +2,20 @@
 
 use super::Naming;
 use super::manifest::{self, Facts, Grade, Manifest};
-use crate::clock;
 use crate::config::Misuse;
 use crate::config::model;
-use crate::source::{self, FILES, Item, Source, Surroundings};
+use crate::source::{self, FILES, Item, Piece, Source, Stream, Surroundings};
+use crate::{clock, explain};
 use parking_lot::Mutex;
 use repository::restic::backup::{self, MakeLast, PartTotals, Totals};
 use repository::{Filter, FilterBuilder, archive};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A source as the manifest describes it.
+/// A part as the manifest describes it.
 #[derive(Clone, Debug)]
-pub struct SourceInfo {
+pub struct PartInfo {
     /// The kind of source.
     pub kind: &'static str,
     /// What it is, for people.
@@ -22,47 +23,70 @@ pub struct SourceInfo {
     /// How consistent it is, if that is known.
     pub grade: Option<Grade>,
     /// Where it stands in the snapshot.
-    pub paths: Vec<PathBuf>,
+    pub path: PathBuf,
     /// Where that is counted: paths of this host; of streams, those in the snapshot.
     pub places: Vec<PathBuf>,
     /// What is known when it is captured.
     pub facts: Arc<Mutex<Facts>>,
+    /// Why it is not whole.
+    pub problem: Problem,
 }
+
+/// Why a part is not whole, if it is not.
+type Problem = Arc<Mutex<Option<String>>>;
 
 /// Everything that is to be captured.
 pub struct Capture {
     /// What it is.
-    pub infos: Vec<SourceInfo>,
-    items: Vec<(Item, bool, Arc<Mutex<Facts>>)>,
+    pub infos: Vec<PartInfo>,
+    items: Vec<ToCapture>,
+}
+
+struct ToCapture {
+    item: Item,
+    required: bool,
+    problem: Problem,
 }
 
 impl Capture {
-    /// Open the sources; secrets are read here, and nothing is begun.
+    /// Open the sources; secrets are read here, and nothing is begun. A source that cannot be reached becomes a part with a problem.
     ///
     /// # Errors
-    /// If a secret cannot be read.
-    pub fn new(sources: &[Box<dyn Source>], surroundings: &Surroundings<'_>) -> Result<Self, Misuse> {
-        let (mut infos, mut all) = (Vec::new(), Vec::new());
+    /// If a secret cannot be read, or a source that is required cannot be reached.
+    pub fn new(sources: &[Box<dyn Source>], surroundings: &Surroundings<'_>) -> anyhow::Result<Self> {
+        let (mut infos, mut items) = (Vec::new(), Vec::new());
         for source in sources {
-            let items = source.capture(surroundings)?;
-            let facts: Arc<Mutex<Facts>> = Arc::default();
-            infos.push(SourceInfo {
-                kind: source.kind(),
-                name: source.name(),
-                grade: source.grade(),
-                paths: items.iter().map(Item::logical_path).collect(),
-                places: items.iter().map(place).collect(),
-                facts: Arc::clone(&facts),
-            });
             let required = source.is_required();
-            all.extend(items.into_iter().map(|item| (item, required, Arc::clone(&facts))));
+            let pieces = match source.capture(surroundings) {
+                Ok(pieces) => pieces,
+                Err(error) if required || error.is::<Misuse>() => return Err(error),
+                Err(error) => vec![unreachable(&**source, &error)],
+            };
+            for piece in pieces {
+                let problem = Problem::default();
+                infos.push(PartInfo {
+                    kind: source.kind(),
+                    name: piece.name,
+                    grade: piece.grade,
+                    path: piece.path,
+                    places: piece.items.iter().map(place).collect(),
+                    facts: piece.facts,
+                    problem: Arc::clone(&problem),
+                });
+                let wanted = piece.items.into_iter().map(|item| ToCapture {
+                    item,
+                    required,
+                    problem: Arc::clone(&problem),
+                });
+                items.extend(wanted);
+            }
         }
-        Ok(Self { infos, items: all })
+        Ok(Self { infos, items })
     }
 
     /// Only what can be looked at without starting anything.
     pub fn only_paths(&mut self) {
-        self.items.retain(|(item, ..)| matches!(item, Item::Path(_)));
+        self.items.retain(|wanted| matches!(wanted.item, Item::Path(_)));
     }
 
     /// Whether there is anything.
@@ -78,20 +102,24 @@ impl Capture {
             path: manifest::PATH.into(),
             content,
         };
-        let source = |(item, required, facts): (Item, bool, Arc<Mutex<Facts>>)| match item {
+        let source = |ToCapture {
+                          item,
+                          required,
+                          problem,
+                      }| match item {
             Item::Path(path) => backup::Source::Below {
                 root: FILES.into(),
                 path,
             },
-            Item::Stream(stream) => backup::Source::Stream {
-                path: stream.path,
-                reader: stream.reader,
-                finish: Box::new(move || {
-                    *facts.lock() = (stream.finish)()?;
-                    Ok(())
-                }),
-                required,
-            },
+            Item::Stream(stream) => {
+                let Stream { path, reader, finish } = watched(stream, problem);
+                backup::Source::Stream {
+                    path,
+                    reader,
+                    finish,
+                    required,
+                }
+            }
         };
         self.items.into_iter().map(source).chain([last]).collect()
     }
@@ -99,7 +127,7 @@ impl Capture {
     /// For an archive.
     pub fn into_archive(self, naming: &Naming, written: &Written) -> Vec<archive::Source> {
         let (infos, naming, written) = (self.infos, naming.clone(), Arc::clone(written));
-        let places: Vec<PathBuf> = self.items.iter().map(|(item, ..)| place(item)).collect();
+        let places: Vec<PathBuf> = self.items.iter().map(|wanted| place(&wanted.item)).collect();
         let content: archive::MakeLast = Box::new(move |found| {
             let part = |(path, (entries, bytes)): (&PathBuf, &(u64, u64))| PartTotals {
                 path: path.clone(),
@@ -113,24 +141,82 @@ impl Capture {
             write_manifest(&naming, &infos, &totals, &written)
         });
         let last = archive::Source::last(Path::new(manifest::PATH), content);
-        let source = |(item, _, facts): (Item, bool, Arc<Mutex<Facts>>)| {
+        let source = |ToCapture {
+                          item,
+                          required,
+                          problem,
+                      }: ToCapture| {
             let path = item.logical_path();
             match item {
                 Item::Path(host) => archive::Source::path_as(host, &path),
-                Item::Stream(stream) => archive::Source::stream(&path, stream.reader, move || {
-                    *facts.lock() = (stream.finish)()?;
-                    Ok(())
-                }),
+                Item::Stream(stream) => {
+                    let Stream { reader, finish, .. } = watched(stream, problem);
+                    archive::Source::stream(&path, reader, finish).required(required)
+                }
             }
         };
         self.items.into_iter().map(source).chain([last]).collect()
     }
 }
 
+/// A stream that fails with the reason why a source cannot be reached: what reads it treats it as any other that fails.
+fn unreachable(source: &dyn Source, error: &anyhow::Error) -> Piece {
+    let path = source.roots().into_iter().next().unwrap_or_else(|| PathBuf::from("/"));
+    let refused = repository::Error::Refused {
+        message: explain::chain(error),
+        hint: explain::hint(error).unwrap_or_default(),
+    };
+    Piece {
+        path: path.clone(),
+        name: source.name(),
+        grade: None,
+        items: vec![Item::Stream(Stream {
+            path,
+            reader: Box::new(Failing(Some(refused))),
+            finish: Box::new(|| Ok(())),
+        })],
+        facts: Arc::default(),
+    }
+}
+
+struct Failing(Option<repository::Error>);
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(self
+            .0
+            .take()
+            .map_or_else(|| io::ErrorKind::BrokenPipe.into(), io::Error::other))
+    }
+}
+
+/// The same stream; what goes wrong with it is remembered for the manifest.
+fn watched(stream: Stream, problem: Problem) -> Stream {
+    let Stream { path, reader, finish } = stream;
+    let reader = Box::new(Watched {
+        reader,
+        problem: Arc::clone(&problem),
+    });
+    let finish = Box::new(move || finish().inspect_err(|error| *problem.lock() = Some(error.to_string())));
+    Stream { path, reader, finish }
+}
+
+struct Watched {
+    reader: Box<dyn Read + Send>,
+    problem: Problem,
+}
+
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let failed = |error: &io::Error| *self.problem.lock() = Some(error.to_string());
+        self.reader.read(buffer).inspect_err(failed)
+    }
+}
+
 /// The manifest of a run, as soon as one is written.
 pub type Written = Arc<Mutex<Option<Manifest>>>;
 
-fn write_manifest(naming: &Naming, infos: &[SourceInfo], totals: &Totals, written: &Written) -> Vec<u8> {
+fn write_manifest(naming: &Naming, infos: &[PartInfo], totals: &Totals, written: &Written) -> Vec<u8> {
     let manifest = Manifest::new(naming, infos, totals, clock::now());
     let json = manifest.to_json();
     *written.lock() = Some(manifest);

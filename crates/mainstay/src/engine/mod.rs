@@ -7,6 +7,7 @@ pub mod doctor;
 mod heal;
 pub mod manifest;
 mod overlap;
+pub mod parts;
 pub mod report;
 mod retention;
 mod run;

@@ -113,6 +113,7 @@ impl Run<'_> {
         let surroundings = Surroundings {
             secrets: self.host.secrets,
             cancel: self.host.cancel,
+            monitor: self.host.monitor,
         };
         let mut capture = Capture::new(self.sources, &surroundings)?;
         if self.options.dry_run {

@@ -1,19 +1,18 @@
 //! What a program prints, as one file.
 
-use super::{Item, Patient, Source, Stream, Surroundings};
+use super::program::{self, Output};
+use super::{Item, Piece, Plan, Proof, PutBack, Restored, Source, Stored, Surroundings};
 use crate::config::Misuse;
 use crate::config::model::{Command, SetTo};
 use crate::config::secret::SecretReader;
-use crate::engine::manifest::{Facts, Grade};
-use crate::exec::{self, Ending, Running};
-use repository::{Cancel, Error};
+use crate::exec;
+use repository::Id;
 use sha2::{Digest as _, Sha256};
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read};
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
-use std::process::ChildStdout;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where the output of programs stands in a snapshot.
 const COMMAND: &str = "/command";
@@ -31,6 +30,10 @@ impl CommandSource {
         Self { command, required }
     }
 
+    fn path(&self) -> PathBuf {
+        Path::new(COMMAND).join(&self.command.name)
+    }
+
     fn surroundings(&self, secrets: &dyn SecretReader) -> Result<exec::Surroundings, Misuse> {
         let value = |value: &SetTo| match value {
             SetTo::Text(text) => Ok(OsString::from(text)),
@@ -43,6 +46,7 @@ impl CommandSource {
                 .map(|(name, set)| Ok((name.into(), value(set)?)))
                 .collect::<Result<_, Misuse>>()?,
             directory: self.command.directory.clone(),
+            ..exec::Surroundings::default()
         })
     }
 }
@@ -56,80 +60,117 @@ impl Source for CommandSource {
         self.command.name.clone()
     }
 
-    /// The program alone knows.
-    fn grade(&self) -> Option<Grade> {
-        None
-    }
-
     fn is_required(&self) -> bool {
         self.required
     }
 
-    fn capture(&self, surroundings: &Surroundings<'_>) -> Result<Vec<Item>, Misuse> {
+    fn roots(&self) -> Vec<PathBuf> {
+        vec![self.path()]
+    }
+
+    fn capture(&self, surroundings: &Surroundings<'_>) -> anyhow::Result<Vec<Piece>> {
+        let facts = Arc::default();
         let output = Output {
-            words: self.command.run.iter().map(OsString::from).collect(),
+            words: words(&self.command.run),
             surroundings: self.surroundings(surroundings.secrets)?,
             cancel: surroundings.cancel.clone(),
-            stdout: None,
-            state: Arc::default(),
+            facts: Arc::clone(&facts),
+            check_end: None,
         };
-        let state = Arc::clone(&output.state);
-        Ok(vec![Item::Stream(Stream {
-            path: Path::new(COMMAND).join(&self.command.name),
-            reader: Box::new(output),
-            finish: Box::new(move || finish(&state)),
-        })])
+        Ok(vec![Piece {
+            path: self.path(),
+            name: self.name(),
+            // The program alone knows.
+            grade: None,
+            items: vec![Item::Stream(output.into_stream(self.path()))],
+            facts,
+        }])
+    }
+
+    fn restore<'a>(
+        &'a self,
+        stored: &'a Stored<'a>,
+        options: &'a PutBack,
+        surroundings: &'a Surroundings<'a>,
+    ) -> anyhow::Result<Plan<'a>> {
+        let path = &stored.part.path;
+        let (Some(program), None, None) = (self.command.restore.first(), &options.rename, &options.only) else {
+            let message = format!("what a program printed cannot be put back: `{}`", path.display());
+            let hint = "Give the source a `restore:` command that reads it, without `--as`; or write it to a file with \
+                        `mainstay dump`.";
+            return Err(Misuse::new(message, hint).into());
+        };
+        let step = format!("run `{program}`, which reads {}", path.display());
+        let execute = move || {
+            let mut bytes = 0;
+            let inner = self.surroundings(surroundings.secrets)?;
+            program::feed(&words(&self.command.restore), inner, |input| {
+                let mut counted = Counted {
+                    input,
+                    bytes: &mut bytes,
+                };
+                stored.copy(path, &mut counted)
+            })?;
+            Ok(Restored {
+                entries: 1,
+                bytes,
+                problems: 0,
+            })
+        };
+        Ok(Plan {
+            steps: vec![step],
+            execute: Box::new(execute),
+        })
+    }
+
+    fn prove(&self, stored: &Stored<'_>, _: &Path, _: &Surroundings<'_>) -> anyhow::Result<Proof> {
+        let mut hashed = Hashed::default();
+        stored.copy(&stored.part.path, &mut hashed)?;
+        let (facts, mut proof) = (&stored.part.facts, Proof::default());
+        proof.compare("bytes", facts.bytes.unwrap_or_default(), hashed.bytes);
+        let digest: [u8; 32] = hashed.hasher.finalize().into();
+        let expected = facts.sha256.map(|hash| hash.to_hex()).unwrap_or_default();
+        proof.compare("SHA-256", expected, Id(digest).to_hex());
+        proof.counts.push((1, "output".to_owned()));
+        Ok(proof)
     }
 }
 
-/// The output of a program that is started when somebody reads.
-struct Output {
-    words: Vec<OsString>,
-    surroundings: exec::Surroundings,
-    cancel: Cancel,
-    stdout: Option<Patient<ChildStdout>>,
-    state: Arc<Mutex<State>>,
+fn words(words: &[String]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
 }
 
-/// What is known when the last byte was read.
+struct Counted<'a> {
+    input: &'a mut dyn Write,
+    bytes: &'a mut u64,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = self.input.write(buffer)?;
+        *self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.input.flush()
+    }
+}
+
 #[derive(Default)]
-struct State {
-    ending: Option<Ending>,
-    bytes: u64,
+struct Hashed {
     hasher: Sha256,
+    bytes: u64,
 }
 
-impl Read for Output {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let stdout = match &mut self.stdout {
-            Some(stdout) => stdout,
-            None => {
-                let running = Running::start_in(&self.words, &self.surroundings).map_err(io::Error::other)?;
-                let (stdout, ending) = running.split();
-                state.ending = Some(ending);
-                self.stdout.insert(Patient::new(stdout, self.cancel.clone()))
-            }
-        };
-        let read = stdout.read(buffer)?;
-        state.bytes += read as u64;
-        state.hasher.update(&buffer[..read]);
-        Ok(read)
+impl Write for Hashed {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.hasher.update(buffer);
+        self.bytes += buffer.len() as u64;
+        Ok(buffer.len())
     }
-}
 
-fn finish(state: &Mutex<State>) -> repository::Result<Facts> {
-    let state = std::mem::take(&mut *state.lock().unwrap_or_else(PoisonError::into_inner));
-    let refused = |error: exec::Error| Error::Refused {
-        message: error.to_string(),
-        hint: error.hint(),
-    };
-    if let Some(ending) = state.ending {
-        ending.finish().map_err(refused)?;
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
-    let digest: [u8; 32] = state.hasher.finalize().into();
-    Ok(Facts {
-        bytes: Some(state.bytes),
-        sha256: Some(repository::Id(digest)),
-    })
 }

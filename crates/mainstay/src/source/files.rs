@@ -1,12 +1,15 @@
 //! Files and directories of this host.
 
-use super::{Item, Scope, Source, Surroundings};
+use super::{Item, Piece, Plan, Proof, PutBack, Restored, Scope, Source, Stored, Surroundings, logical};
 use crate::config::Misuse;
 use crate::config::model::Files;
 use crate::engine::manifest::Grade;
 use repository::literal_pattern;
+use repository::restic::restore::RestoreOptions;
 use std::ffi::OsString;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Files and directories.
 #[derive(Debug)]
@@ -16,6 +19,9 @@ pub struct FilesSource {
 }
 
 impl FilesSource {
+    /// The kind, as the configuration names it.
+    pub const KIND: &'static str = "files";
+
     /// As it is configured.
     pub fn new(files: Files, required: bool) -> Self {
         Self { files, required }
@@ -24,7 +30,7 @@ impl FilesSource {
 
 impl Source for FilesSource {
     fn kind(&self) -> &'static str {
-        "files"
+        Self::KIND
     }
 
     fn name(&self) -> String {
@@ -32,16 +38,90 @@ impl Source for FilesSource {
         paths.join(", ")
     }
 
-    fn grade(&self) -> Option<Grade> {
-        Some(Grade::Live)
-    }
-
     fn is_required(&self) -> bool {
         self.required
     }
 
-    fn capture(&self, _: &Surroundings<'_>) -> Result<Vec<Item>, Misuse> {
-        Ok(self.files.paths.iter().cloned().map(Item::Path).collect())
+    fn roots(&self) -> Vec<PathBuf> {
+        self.files.paths.iter().map(|path| logical(path)).collect()
+    }
+
+    fn capture(&self, _: &Surroundings<'_>) -> anyhow::Result<Vec<Piece>> {
+        let piece = |path: &PathBuf| Piece {
+            path: logical(path),
+            name: path.display().to_string(),
+            grade: Some(Grade::Live),
+            items: vec![Item::Path(path.clone())],
+            facts: Arc::default(),
+        };
+        Ok(self.files.paths.iter().map(piece).collect())
+    }
+
+    fn restore<'a>(
+        &'a self,
+        stored: &'a Stored<'a>,
+        options: &'a PutBack,
+        _: &'a Surroundings<'a>,
+    ) -> anyhow::Result<Plan<'a>> {
+        let from = match &options.only {
+            Some(only) => stored.part.path.join(only),
+            None => stored.part.path.clone(),
+        };
+        let target = match &options.rename {
+            Some(directory) => std::path::absolute(directory)?,
+            None => Path::new("/").join(from.strip_prefix(super::FILES).unwrap_or(&from)),
+        };
+        let is_directory = stored.is_directory(&from)?;
+        let is_there = if is_directory {
+            has_entries(&target)
+        } else {
+            fs::symlink_metadata(&target).is_ok()
+        };
+        if is_there && !options.overwrite {
+            let message = format!("`{}` exists, and nothing was changed", target.display());
+            let hint = "Restore beside it with `--as DIRECTORY`, or replace what is there with `--overwrite`.";
+            return Err(Misuse::new(message, hint).into());
+        }
+        let mut steps = vec![format!("restore {} to `{}`", from.display(), target.display())];
+        if is_there {
+            steps.push("replace files that differ; what the snapshot does not have stays".to_owned());
+        }
+        let execute = move || {
+            let restore = RestoreOptions {
+                protect: options.protect.clone(),
+                ..RestoreOptions::new(&target)
+            };
+            let report = stored.restore_files(&from, &target, restore)?;
+            Ok(Restored {
+                entries: report.files + report.others,
+                bytes: report.bytes,
+                problems: report.problems,
+            })
+        };
+        Ok(Plan {
+            steps,
+            execute: Box::new(execute),
+        })
+    }
+
+    /// Every file is read again after it was restored; what it has to be is known to the repository.
+    fn prove(&self, stored: &Stored<'_>, scratch: &Path, _: &Surroundings<'_>) -> anyhow::Result<Proof> {
+        let part = stored.part;
+        let target = match part.path.file_name() {
+            Some(name) => scratch.join(name),
+            None => scratch.to_owned(),
+        };
+        let options = RestoreOptions {
+            verify: true,
+            ..RestoreOptions::new(&target)
+        };
+        let report = stored.restore_files(&part.path, &target, options)?;
+        let mut proof = Proof::default();
+        proof.compare("entries", part.entries, report.files + report.others);
+        proof.compare("bytes", part.bytes, report.bytes + report.identical_bytes);
+        proof.compare("entries that are not as they were", 0, report.problems);
+        proof.counts.push((report.files + report.others, "file".to_owned()));
+        Ok(proof)
     }
 
     /// Patterns of a source count below its paths only.
@@ -60,6 +140,14 @@ impl Source for FilesSource {
             paths: self.files.paths.clone(),
             one_file_system: Some(self.files.one_file_system),
         }
+    }
+}
+
+/// Whether something is in the way of a directory: what cannot be looked at counts as something.
+fn has_entries(target: &Path) -> bool {
+    match fs::read_dir(target) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
     }
 }
 

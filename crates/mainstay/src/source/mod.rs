@@ -1,48 +1,82 @@
-//! What can be protected: one file per kind of source.
+//! What can be protected: one file per kind of source, with three verbs each: capture, restore, prove.
 
 mod command;
 mod files;
 mod patient;
+mod piece;
+pub mod program;
+mod proof;
+mod restore;
+mod stored;
 
 pub use command::CommandSource;
 pub use files::FilesSource;
 pub use patient::Patient;
+pub use piece::{Item, Piece, Stream};
+pub use proof::{Check, Proof, Verdict};
+pub use restore::{Plan, PutBack, Restored};
+pub use stored::{Entry, Stored};
 
 use crate::config::Misuse;
 use crate::config::model::{self, SourceKind};
 use crate::config::secret::SecretReader;
-use crate::engine::manifest::{Facts, Grade};
-use repository::Cancel;
+use crate::engine::manifest::Part;
+use repository::{Cancel, Monitor};
 use std::ffi::OsString;
-use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where files of this host stand in a snapshot.
 pub const FILES: &str = "/files";
 
 /// Something that is protected.
-pub trait Source: std::fmt::Debug {
+///
+/// The contract, which is tested for every kind: `capture` begins nothing before it is read, and what it reads is all there was, or an
+/// error. `restore` only plans; the plan changes nothing before it is executed, and refuses to replace what is there unless it was told
+/// to. `prove` works in a scratch directory and touches nothing else; what it did not look at it does not call proven.
+pub trait Source: std::fmt::Debug + Sync {
     /// The kind, as the configuration names it.
     fn kind(&self) -> &'static str;
 
     /// What it is, for people.
     fn name(&self) -> String;
 
-    /// How consistent what is captured is.
-    fn grade(&self) -> Option<Grade>;
-
     /// Whether the run fails without it.
     fn is_required(&self) -> bool;
 
-    /// What goes into a snapshot. Nothing is begun before it is read.
+    /// Where everything of it stands in a snapshot.
+    fn roots(&self) -> Vec<PathBuf>;
+
+    /// What goes into a snapshot, in the order in which it has to be restored. Nothing is begun before it is read.
     ///
     /// # Errors
-    /// When a secret that is needed cannot be read.
-    fn capture(&self, surroundings: &Surroundings<'_>) -> Result<Vec<Item>, Misuse>;
+    /// When a secret cannot be read, or what is protected cannot be reached. The second is an error of this source alone.
+    fn capture(&self, surroundings: &Surroundings<'_>) -> anyhow::Result<Vec<Piece>>;
 
     /// Which files belong to it.
     fn scope(&self) -> Scope {
         Scope::default()
+    }
+
+    /// Plan to put a part back where it came from.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    fn restore<'a>(
+        &'a self,
+        stored: &'a Stored<'a>,
+        options: &'a PutBack,
+        surroundings: &'a Surroundings<'a>,
+    ) -> anyhow::Result<Plan<'a>>;
+
+    /// Restore a part into `scratch`, an empty directory, and test it there.
+    ///
+    /// # Errors
+    /// When it cannot be tested. A test that it fails is part of the proof.
+    fn prove(&self, stored: &Stored<'_>, scratch: &Path, surroundings: &Surroundings<'_>) -> anyhow::Result<Proof>;
+
+    /// Whether a part of a snapshot is of this source.
+    fn holds(&self, part: &Part) -> bool {
+        part.kind == self.kind() && self.roots().iter().any(|root| part.path.starts_with(root))
     }
 }
 
@@ -62,41 +96,15 @@ pub struct Scope {
 /// What a source works with.
 pub struct Surroundings<'a> {
     /// Fetches secrets.
-    pub secrets: &'a dyn SecretReader,
+    pub secrets: &'a (dyn SecretReader + Sync),
     /// Ends waiting.
     pub cancel: &'a Cancel,
-}
-
-/// One thing that goes into a snapshot.
-pub enum Item {
-    /// A file or directory of this host with everything below, below [`FILES`].
-    Path(PathBuf),
-    /// Bytes that become one file.
-    Stream(Stream),
-}
-
-/// Bytes that become one file.
-pub struct Stream {
-    /// Where it stands in the snapshot.
-    pub path: PathBuf,
-    /// The bytes; whatever makes them is started by the first call.
-    pub reader: Box<dyn Read + Send>,
-    /// Called after the last byte: whether they were all there were, and what is known of them.
-    pub finish: Box<dyn FnOnce() -> repository::Result<Facts> + Send>,
-}
-
-impl Item {
-    /// Where it stands in the snapshot.
-    pub fn logical_path(&self) -> PathBuf {
-        match self {
-            Self::Path(path) => logical(path),
-            Self::Stream(stream) => stream.path.clone(),
-        }
-    }
+    /// Told of everything.
+    pub monitor: &'a dyn Monitor,
 }
 
 /// Where a path of this host stands in a snapshot.
-pub fn logical(path: &std::path::Path) -> PathBuf {
+pub fn logical(path: &Path) -> PathBuf {
     PathBuf::from(FILES).join(path.strip_prefix("/").unwrap_or(path))
 }
 
@@ -105,16 +113,21 @@ pub fn logical(path: &std::path::Path) -> PathBuf {
 /// # Errors
 /// If this version cannot capture one of them, or they do not fit together.
 pub fn of(job: &model::Job) -> Result<Vec<Box<dyn Source>>, Misuse> {
-    let open = |source: &model::Source| -> Result<Box<dyn Source>, Misuse> {
-        source.check_executable()?;
-        Ok(match &source.kind {
-            SourceKind::Files(files) => Box::new(FilesSource::new(files.clone(), source.required)),
-            SourceKind::Command(command) => Box::new(CommandSource::new(command.clone(), source.required)),
-            other => {
-                let message = format!("sources of kind `{}` cannot be captured", other.name());
-                return Err(Misuse::new(message, "Take the source out."));
-            }
-        })
-    };
     job.sources.iter().map(open).collect()
+}
+
+/// A source as it is configured.
+///
+/// # Errors
+/// If this version cannot capture it.
+pub fn open(source: &model::Source) -> Result<Box<dyn Source>, Misuse> {
+    source.check_executable()?;
+    Ok(match &source.kind {
+        SourceKind::Files(files) => Box::new(FilesSource::new(files.clone(), source.required)),
+        SourceKind::Command(command) => Box::new(CommandSource::new(command.clone(), source.required)),
+        other => {
+            let message = format!("sources of kind `{}` cannot be captured", other.name());
+            return Err(Misuse::new(message, "Take the source out."));
+        }
+    })
 }

@@ -7,12 +7,12 @@ use std::fs;
 use std::path::Path;
 
 /// A configuration in the directory of a scene, and sources beside it.
-struct Jobs {
-    scene: Scene,
+pub struct Jobs {
+    pub scene: Scene,
 }
 
 impl Jobs {
-    fn new(yaml: &str) -> Self {
+    pub fn new(yaml: &str) -> Self {
         let jobs = Self {
             scene: Scene::empty_in(scratch()),
         };
@@ -23,11 +23,11 @@ impl Jobs {
         jobs
     }
 
-    fn configure(&self, yaml: &str) {
+    pub fn configure(&self, yaml: &str) {
         fs::write(self.scene.path("mainstay.yaml"), format!("host: h\n{yaml}")).unwrap();
     }
 
-    fn command(&self, arguments: &[&str]) -> assert_cmd::Command {
+    pub fn command(&self, arguments: &[&str]) -> assert_cmd::Command {
         let mut command = self.scene.command();
         command
             .env_remove("MAINSTAY_REPOSITORY")
@@ -37,11 +37,11 @@ impl Jobs {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Ended {
+    pub fn run(&self, arguments: &[&str]) -> Ended {
         self.scene.ended(&mut self.command(arguments))
     }
 
-    fn report(&self, arguments: &[&str]) -> (i32, Value) {
+    pub fn report(&self, arguments: &[&str]) -> (i32, Value) {
         let ended = self.run(&[arguments, &["--json", "--quiet"]].concat());
         let last = ended.stdout.lines().last().unwrap_or_default();
         let report = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {ended}"));
@@ -50,7 +50,7 @@ impl Jobs {
 
     /// `restic` on one of the repositories; its standard output.
     #[expect(clippy::disallowed_methods, reason = "restic is the oracle")]
-    fn restic(&self, repository: &str, arguments: &[&str]) -> String {
+    pub fn restic(&self, repository: &str, arguments: &[&str]) -> String {
         let mut command = std::process::Command::new("restic");
         command
             .args(["--no-cache", "-r"])

@@ -4,6 +4,7 @@
 //! * [`cli`]: the command line itself: exit codes, messages, hints, and each command once.
 //! * [`config`]: the configuration file: found, checked, shown, written.
 //! * [`jobs`]: `run` and `sync`: jobs of a configuration, into repositories of both formats.
+//! * [`contract`]: what every kind of source promises: captured, proven in scratch, put back, nothing replaced unasked.
 //! * [`oracle`]: restic reads, checks, prunes and restores what we write, and we what it writes.
 //! * [`crash`]: the program dies, or its store fails, at every call; disks are full; stores lie.
 //! * [`damage`]: each kind of object damaged in each way: detected, named, and the rest restored.
@@ -28,6 +29,7 @@
 mod archives;
 mod cli;
 mod config;
+mod contract;
 mod crash;
 mod damage;
 mod engine;

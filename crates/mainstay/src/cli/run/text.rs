@@ -4,6 +4,7 @@ use crate::cli::output::{bytes, count, duration};
 use crate::clock;
 use crate::engine::manifest::{Grade, Part};
 use crate::engine::report::{DestinationReport, Expired, Failure, Outcome, Retention, RunReport};
+use crate::source::FilesSource;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -11,16 +12,7 @@ use std::time::Duration;
 pub fn to_text(report: &RunReport) -> String {
     let mut text = String::new();
     for part in &report.parts {
-        let is_not_run = report.dry_run && part.kind == "command";
-        if is_not_run {
-            line(
-                &mut text,
-                "captured",
-                &format!("command {}: not run by a dry run", part.name),
-            );
-        } else {
-            line(&mut text, "captured", &part_text(part));
-        }
+        line(&mut text, "captured", &part_text(part, report.dry_run));
     }
     for (n, what) in [
         (report.problems, "could not be read"),
@@ -61,7 +53,14 @@ fn line(text: &mut String, title: &str, content: &str) {
     let _ = writeln!(text, "{title:<9} {content}");
 }
 
-fn part_text(part: &Part) -> String {
+fn part_text(part: &Part, dry_run: bool) -> String {
+    let name = format!("{} {}", part.kind, part.name);
+    if let Some(problem) = &part.problem {
+        return format!("{name}: NOT WHOLE: {problem}");
+    }
+    if dry_run && part.kind != FilesSource::KIND {
+        return format!("{name}: not run by a dry run");
+    }
     let grade = match part.grade {
         Some(Grade::Transactional) => ", as of one moment",
         Some(Grade::Stopped) => ", stopped",
@@ -70,7 +69,7 @@ fn part_text(part: &Part) -> String {
         None => "",
     };
     let (entries, size) = (count(part.entries, "entry"), bytes(part.bytes));
-    format!("{} {}: {entries}, {size}{grade}", part.kind, part.name)
+    format!("{name}: {entries}, {size}{grade}")
 }
 
 fn destination_text(destination: &DestinationReport, report: &RunReport) -> String {

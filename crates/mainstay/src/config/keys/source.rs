@@ -97,6 +97,11 @@ static COMMAND: Table = Table {
         )
         .required(),
         Key::new(
+            "restore",
+            "Program with its arguments that reads what the other printed, to put it back.",
+            Shape::List(&TEXT),
+        ),
+        Key::new(
             "name",
             "Name of the file in the snapshot; without it, that of the program.",
             NAME,

@@ -73,6 +73,8 @@ pub struct Files {
 pub struct Command {
     /// The program and its arguments; at least one.
     pub run: Vec<String>,
+    /// The program that reads what the other printed, to put it back; may be empty.
+    pub restore: Vec<String>,
     /// Name of the file in the snapshot.
     pub name: String,
     /// Variables for it.
@@ -204,6 +206,7 @@ fn command(fields: Fields<'_>) -> Option<Command> {
     let program = Path::new(run.first()?).file_name()?.to_string_lossy().into_owned();
     Some(Command {
         run,
+        restore: fields.texts("restore"),
         name: fields.text("name").unwrap_or(program),
         environment: set_to(fields, "environment"),
         directory: fields.path("directory"),

@@ -9,7 +9,7 @@ use crate::local::node::node_from_stat;
 use crate::local::scan::open_file;
 use crate::local::users::Users;
 use crate::local::xattr::xattrs_of_fd;
-use crate::{Counters, Monitor, Result};
+use crate::{Counters, Error, Monitor, Result};
 use std::ffi::OsStr;
 use std::io;
 use std::ops::Range;
@@ -189,6 +189,13 @@ impl Reader<'_> {
         } else {
             format!("it cannot be read, and is left out: {error}")
         };
+        self.monitor.problem(&shown(name), &message);
+    }
+
+    /// Report a stream that is not in the archive.
+    pub fn failed(&self, name: &[u8], error: &Error) {
+        let source = std::error::Error::source(error).map(|source| format!(": {source}"));
+        let message = format!("{error}{}; it is left out", source.unwrap_or_default());
         self.monitor.problem(&shown(name), &message);
     }
 

@@ -30,6 +30,7 @@ pub type MakeLast = Box<dyn FnOnce(&[(u64, u64)]) -> Vec<u8> + Send>;
 pub(super) struct Stream {
     pub reader: Box<dyn Read + Send>,
     pub finish: Box<dyn FnOnce() -> Result<()> + Send>,
+    pub required: bool,
 }
 
 impl Stream {
@@ -38,6 +39,7 @@ impl Stream {
         Self {
             reader: Box::new(Cursor::new(bytes)),
             finish: Box::new(|| Ok(())),
+            required: true,
         }
     }
 }
@@ -67,11 +69,22 @@ impl Source {
         let stream = Stream {
             reader: Box::new(reader),
             finish: Box::new(finish),
+            required: true,
         };
         Self {
             name: relative(name),
             content: Content::Stream(stream),
         }
+    }
+
+    /// Whether the archive fails if a stream does. One that is not required is left out, and the archive is incomplete; but only if it fails
+    /// within its first 32 MiB: what was written of a longer one cannot be taken back.
+    #[must_use]
+    pub fn required(mut self, required: bool) -> Self {
+        if let Content::Stream(stream) = &mut self.content {
+            stream.required = required;
+        }
+        self
     }
 
     /// A file that is made when the sources before it were captured.

@@ -21,26 +21,44 @@ const STREAM_MODE: u32 = 0o600;
 
 impl Walker<'_> {
     pub(super) fn stream(&mut self, name: &[u8], stream: Stream) -> Result<()> {
-        let Stream { mut reader, finish } = stream;
+        let Stream {
+            mut reader,
+            finish,
+            required,
+        } = stream;
         let node = Node {
             mtime: clock::now(),
             ..Node::new("", NodeKind::File, STREAM_MODE)
         };
-        self.found += 1;
-        let mut part = read_part(&mut reader, name)?;
-        if part.size < PART_BYTES {
-            self.part(name, &node, part, 0)?;
-        } else {
-            for number in 1.. {
-                self.part(name, &node, part, number)?;
-                part = read_part(&mut reader, name)?;
-                if part.size == 0 {
-                    break;
-                }
+        let first = read_part(&mut reader, name).and_then(|part| {
+            // Only a stream that ended well is worth a member.
+            if part.size < PART_BYTES {
+                finish().map(|()| (part, None))
+            } else {
+                Ok((part, Some(finish)))
             }
+        });
+        match first {
+            Ok((part, None)) => self.part(name, &node, part, 0)?,
+            Ok((mut part, Some(finish))) => {
+                for number in 1.. {
+                    self.part(name, &node, part, number)?;
+                    part = read_part(&mut reader, name)?;
+                    if part.size == 0 {
+                        break;
+                    }
+                }
+                finish()?;
+            }
+            Err(error) if !required && !self.cancel.is_cancelled() => {
+                self.reader.failed(name, &error);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
         }
+        self.found += 1;
         Counters::add(&self.reader.monitor.counters().files, 1);
-        finish()
+        Ok(())
     }
 
     fn part(&mut self, name: &[u8], node: &Node, part: Part, number: u32) -> Result<()> {

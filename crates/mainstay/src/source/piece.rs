@@ -1,0 +1,62 @@
+//! What a source captures: parts, each of which can be restored by itself.
+
+use super::logical;
+use crate::engine::manifest::{Facts, Grade};
+use parking_lot::Mutex;
+use repository::Result;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A part of what a source captures.
+pub struct Piece {
+    /// Where it stands in the snapshot: a file, or the directory that all of its items stand in.
+    pub path: PathBuf,
+    /// What it is, for people.
+    pub name: String,
+    /// How consistent it is, if that is known.
+    pub grade: Option<Grade>,
+    /// What it consists of.
+    pub items: Vec<Item>,
+    /// What is known of it, filled in until its last item has been read.
+    pub facts: Arc<Mutex<Facts>>,
+}
+
+/// One thing that goes into a snapshot.
+pub enum Item {
+    /// A file or directory of this host with everything below, below [`FILES`](super::FILES).
+    Path(PathBuf),
+    /// Bytes that become one file.
+    Stream(Stream),
+}
+
+/// Bytes that become one file.
+pub struct Stream {
+    /// Where it stands in the snapshot.
+    pub path: PathBuf,
+    /// The bytes; whatever makes them is started by the first call.
+    pub reader: Box<dyn Read + Send>,
+    /// Called after the last byte: whether they were all there were.
+    pub finish: Box<dyn FnOnce() -> Result<()> + Send>,
+}
+
+impl Stream {
+    /// Bytes that are there already.
+    pub fn of(path: PathBuf, bytes: Vec<u8>) -> Self {
+        Self {
+            path,
+            reader: Box::new(std::io::Cursor::new(bytes)),
+            finish: Box::new(|| Ok(())),
+        }
+    }
+}
+
+impl Item {
+    /// Where it stands in the snapshot.
+    pub fn logical_path(&self) -> PathBuf {
+        match self {
+            Self::Path(path) => logical(path),
+            Self::Stream(stream) => stream.path.clone(),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Programs of databases and of the user: what they print becomes a file of the snapshot.
+
+use super::{Patient, Stream};
+use crate::engine::manifest::Facts;
+use crate::exec::{self, Ending, Running};
+use parking_lot::Mutex;
+use repository::{Cancel, Error, Result};
+use sha2::{Digest as _, Sha256};
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// How much of the end of an output is looked at.
+const TAIL_BYTES: usize = 512;
+
+/// Says what is wrong with the end of an output.
+pub type CheckEnd = fn(&[u8]) -> std::result::Result<(), String>;
+
+/// A program whose output becomes a file. It is started when somebody reads.
+pub struct Output {
+    /// The program with its arguments.
+    pub words: Vec<OsString>,
+    /// What it finds.
+    pub surroundings: exec::Surroundings,
+    /// Ends it.
+    pub cancel: Cancel,
+    /// Gets the length and hash of what it printed.
+    pub facts: Arc<Mutex<Facts>>,
+    /// Looks at the last bytes.
+    pub check_end: Option<CheckEnd>,
+}
+
+impl Output {
+    /// As a file of the snapshot.
+    pub fn into_stream(self, path: PathBuf) -> Stream {
+        let state: Arc<Mutex<State>> = Arc::default();
+        let (facts, check_end) = (Arc::clone(&self.facts), self.check_end);
+        let reader = Box::new(Reader {
+            output: self,
+            stdout: None,
+            state: Arc::clone(&state),
+        });
+        let finish = Box::new(move || finish(&mut state.lock(), &mut facts.lock(), check_end));
+        Stream { path, reader, finish }
+    }
+}
+
+struct Reader {
+    output: Output,
+    stdout: Option<Patient<PipeReader>>,
+    state: Arc<Mutex<State>>,
+}
+
+/// What is known when the last byte was read.
+#[derive(Default)]
+struct State {
+    ending: Option<Ending>,
+    bytes: u64,
+    hasher: Sha256,
+    tail: VecDeque<u8>,
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.state.lock();
+        let stdout = match &mut self.stdout {
+            Some(stdout) => stdout,
+            None => {
+                let Output {
+                    words, surroundings, ..
+                } = &self.output;
+                let running =
+                    Running::start_in(words, surroundings).map_err(|error| io::Error::other(refused(&error)))?;
+                let (stdout, ending) = running.split();
+                state.ending = Some(ending);
+                self.stdout.insert(Patient::new(stdout, self.output.cancel.clone()))
+            }
+        };
+        let read = stdout.read(buffer)?;
+        state.take(&buffer[..read]);
+        Ok(read)
+    }
+}
+
+impl State {
+    fn take(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        self.hasher.update(bytes);
+        let last = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
+        self.tail.extend(last);
+        let excess = self.tail.len().saturating_sub(TAIL_BYTES);
+        self.tail.drain(..excess);
+    }
+}
+
+fn finish(state: &mut State, facts: &mut Facts, check_end: Option<CheckEnd>) -> Result<()> {
+    let program = match state.ending.take() {
+        Some(ending) => {
+            let program = ending.program().to_owned();
+            ending.finish().map_err(|error| refused(&error))?;
+            program
+        }
+        None => String::new(),
+    };
+    if let Some(check) = check_end {
+        check(state.tail.make_contiguous()).map_err(|reason| Error::Refused {
+            message: format!("the output of `{program}` is not whole: {reason}"),
+            hint: "Run the job again; if it happens again, look at the server's log.".to_owned(),
+        })?;
+    }
+    let digest: [u8; 32] = std::mem::take(&mut state.hasher).finalize().into();
+    facts.bytes = Some(state.bytes);
+    facts.sha256 = Some(repository::Id(digest));
+    Ok(())
+}
+
+fn refused(error: &exec::Error) -> Error {
+    Error::Refused {
+        message: error.to_string(),
+        hint: error.hint(),
+    }
+}
+
+/// Start a program, have `write` write its input, and wait for its end. What it prints is left out.
+///
+/// # Errors
+/// That of `write`, after which the program is killed, so that it does not take what it has for all there is. The program's, if it
+/// failed or stopped reading.
+pub fn feed(
+    words: &[OsString],
+    surroundings: exec::Surroundings,
+    write: impl FnOnce(&mut dyn Write) -> Result<()>,
+) -> anyhow::Result<()> {
+    let surroundings = exec::Surroundings {
+        input: exec::Input::Piped,
+        ..surroundings
+    };
+    let mut running = Running::start_in(words, &surroundings)?;
+    let stdin = running.stdin();
+    let (mut stdout, ending) = running.split();
+    std::thread::scope(|scope| {
+        // A program that prints must not wait for us.
+        scope.spawn(move || io::copy(&mut stdout, &mut io::sink()).ok());
+        let mut input = Input {
+            pipe: stdin,
+            failed: false,
+        };
+        let written = write(&mut input);
+        if let (Err(_), false) = (&written, input.failed) {
+            drop(ending);
+            return Ok(written?);
+        }
+        drop(input);
+        ending.finish()?;
+        Ok(written?)
+    })
+}
+
+/// The input of a program, and whether it stopped reading.
+struct Input {
+    pipe: Option<PipeWriter>,
+    failed: bool,
+}
+
+impl Write for Input {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let Some(pipe) = &mut self.pipe else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        pipe.write(buffer).inspect_err(|_| self.failed = true)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(script: &str) -> Vec<OsString> {
+        ["sh", "-c", script].map(OsString::from).to_vec()
+    }
+
+    fn captured(script: &str, check_end: Option<CheckEnd>) -> (Result<()>, Vec<u8>, Facts) {
+        let facts: Arc<Mutex<Facts>> = Arc::default();
+        let output = Output {
+            words: words(script),
+            surroundings: exec::Surroundings::default(),
+            cancel: Cancel::default(),
+            facts: Arc::clone(&facts),
+            check_end,
+        };
+        let mut stream = output.into_stream("/x".into());
+        let mut printed = Vec::new();
+        stream.reader.read_to_end(&mut printed).unwrap();
+        let finished = (stream.finish)();
+        let facts = facts.lock().clone();
+        (finished, printed, facts)
+    }
+
+    #[test]
+    fn an_output_counts_only_if_the_program_succeeds_and_its_end_is_there() {
+        let (finished, printed, facts) = captured("printf abc", None);
+        assert!(finished.is_ok() && printed == b"abc" && facts.bytes == Some(3));
+        let (finished, _, facts) = captured("printf abc; exit 4", None);
+        assert!(finished.unwrap_err().to_string().contains("exit status: 4") && facts.bytes.is_none());
+        let ends_with_c: CheckEnd = |tail| {
+            if tail.ends_with(b"c") {
+                Ok(())
+            } else {
+                Err("no c".to_owned())
+            }
+        };
+        assert!(
+            captured("head -c 100000 /dev/zero; printf abc", Some(ends_with_c))
+                .0
+                .is_ok()
+        );
+        let (finished, ..) = captured("printf ab", Some(ends_with_c));
+        assert!(finished.unwrap_err().to_string().contains("no c"));
+    }
+
+    #[test]
+    fn a_program_is_fed_until_one_of_both_fails() {
+        let feed = |script: &str, write: &dyn Fn(&mut dyn Write) -> Result<()>| {
+            let fed = super::feed(&words(script), exec::Surroundings::default(), |out| write(out));
+            fed.map_err(|error| error.to_string())
+        };
+        let much = |out: &mut dyn Write| {
+            let written = (0..100).try_for_each(|_| out.write_all(&[b'x'; 65536]));
+            written.map_err(Error::local("write to", "the program"))
+        };
+        assert_eq!(feed("test $(wc -c) = 6553600", &much), Ok(()));
+        assert!(feed("exit 3", &much).unwrap_err().contains("exit status: 3"));
+        // A program that would succeed with half of its input does not get to do so.
+        let target = tempfile::tempdir().unwrap();
+        let mark = target.path().join("mark");
+        let damaged = |out: &mut dyn Write| {
+            out.write_all(b"half")
+                .map_err(Error::local("write to", "the program"))?;
+            Err(Error::Interrupted)
+        };
+        let script = format!("cat >/dev/null && touch {}", mark.display());
+        assert_eq!(feed(&script, &damaged), Err(Error::Interrupted.to_string()));
+        assert!(!mark.exists());
+    }
+}

@@ -1,0 +1,87 @@
+//! What a restore into scratch showed.
+
+use serde::Serialize;
+
+/// What was found when a part had been restored into scratch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Proof {
+    /// What was tested.
+    pub checks: Vec<Check>,
+    /// What is there, counted: `(12, "workflow")`.
+    pub counts: Vec<(u64, String)>,
+}
+
+/// One test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Of what.
+    pub what: String,
+    /// What it showed.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+/// What a test showed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "verdict")]
+pub enum Verdict {
+    /// It is as it should be.
+    Passed,
+    /// It is not.
+    Failed {
+        /// How.
+        message: String,
+    },
+    /// It was not tested.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Proof {
+    /// Add a test that passes if what was found is what was expected.
+    pub fn compare<T: PartialEq + std::fmt::Display>(&mut self, what: impl Into<String>, expected: T, found: T) {
+        let verdict = if expected == found {
+            Verdict::Passed
+        } else {
+            Verdict::Failed {
+                message: format!("expected {expected}, found {found}"),
+            }
+        };
+        self.add(what, verdict);
+    }
+
+    /// Add a test.
+    pub fn add(&mut self, what: impl Into<String>, verdict: Verdict) {
+        self.checks.push(Check {
+            what: what.into(),
+            verdict,
+        });
+    }
+
+    /// Whether something was tested and nothing failed.
+    pub fn is_ok(&self) -> bool {
+        let failed = |check: &Check| matches!(check.verdict, Verdict::Failed { .. });
+        let passed = |check: &Check| check.verdict == Verdict::Passed;
+        self.checks.iter().any(passed) && !self.checks.iter().any(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_tested_is_nothing_proven() {
+        let mut proof = Proof::default();
+        assert!(!proof.is_ok());
+        let reason = "no program for it".to_owned();
+        proof.add("tables", Verdict::Skipped { reason });
+        assert!(!proof.is_ok());
+        proof.compare("rows", 3, 3);
+        assert!(proof.is_ok());
+        proof.compare("rows", 3, 2);
+        assert!(!proof.is_ok());
+    }
+}
