@@ -1,7 +1,7 @@
 //! What a program prints, as one file.
 
-use super::program::{self, Output};
-use super::{Item, Piece, Plan, Proof, PutBack, Restored, Source, Stored, Surroundings};
+use super::program::{self, Output, Programs};
+use super::{Item, Piece, Plan, Probe, Proof, PutBack, Restored, Source, Stored, Surroundings};
 use crate::config::Misuse;
 use crate::config::model::{Command, SetTo};
 use crate::config::secret::SecretReader;
@@ -71,6 +71,7 @@ impl Source for CommandSource {
     fn capture(&self, surroundings: &Surroundings<'_>) -> anyhow::Result<Vec<Piece>> {
         let facts = Arc::default();
         let output = Output {
+            programs: Programs::Host,
             words: words(&self.command.run),
             surroundings: self.surroundings(surroundings.secrets)?,
             cancel: surroundings.cancel.clone(),
@@ -85,6 +86,13 @@ impl Source for CommandSource {
             items: vec![Item::Stream(output.into_stream(self.path()))],
             facts,
         }])
+    }
+
+    fn probe(&self, _: &Surroundings<'_>) -> anyhow::Result<Probe> {
+        Ok(Probe {
+            notes: vec!["a program is not run to see what it prints".to_owned()],
+            ..Probe::default()
+        })
     }
 
     fn restore<'a>(
@@ -104,7 +112,7 @@ impl Source for CommandSource {
         let execute = move || {
             let mut bytes = 0;
             let inner = self.surroundings(surroundings.secrets)?;
-            program::feed(&words(&self.command.restore), inner, |input| {
+            program::feed(&Programs::Host, &words(&self.command.restore), inner, |input| {
                 let mut counted = Counted {
                     input,
                     bytes: &mut bytes,

@@ -1,6 +1,6 @@
 //! Files and directories of this host.
 
-use super::{Item, Piece, Plan, Proof, PutBack, Restored, Scope, Source, Stored, Surroundings, logical};
+use super::{Found, Item, Piece, Plan, Probe, Proof, PutBack, Restored, Scope, Source, Stored, Surroundings, logical};
 use crate::config::Misuse;
 use crate::config::model::Files;
 use crate::engine::manifest::Grade;
@@ -55,6 +55,22 @@ impl Source for FilesSource {
             facts: Arc::default(),
         };
         Ok(self.files.paths.iter().map(piece).collect())
+    }
+
+    fn probe(&self, _: &Surroundings<'_>) -> anyhow::Result<Probe> {
+        let mut probe = Probe::default();
+        for path in &self.files.paths {
+            match fs::symlink_metadata(path) {
+                Ok(there) => probe.found.push(Found {
+                    name: path.display().to_string(),
+                    bytes: there.is_file().then_some(there.len()),
+                }),
+                Err(error) => probe
+                    .missing
+                    .push(format!("`{}` cannot be read: {error}", path.display())),
+            }
+        }
+        Ok(probe)
     }
 
     fn restore<'a>(

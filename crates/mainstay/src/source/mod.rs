@@ -1,9 +1,11 @@
 //! What can be protected: one file per kind of source, with three verbs each: capture, restore, prove.
 
 mod command;
+pub mod databases;
 mod files;
 mod patient;
 mod piece;
+mod probe;
 pub mod program;
 mod proof;
 mod restore;
@@ -13,6 +15,7 @@ pub use command::CommandSource;
 pub use files::FilesSource;
 pub use patient::Patient;
 pub use piece::{Item, Piece, Stream};
+pub use probe::{Found, Probe};
 pub use proof::{Check, Proof, Verdict};
 pub use restore::{Plan, PutBack, Restored};
 pub use stored::{Entry, Stored};
@@ -56,6 +59,12 @@ pub trait Source: std::fmt::Debug + Sync {
     fn scope(&self) -> Scope {
         Scope::default()
     }
+
+    /// What is there, how large, of which version, and what stands in the way of capturing it. Nothing is changed.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    fn probe(&self, surroundings: &Surroundings<'_>) -> anyhow::Result<Probe>;
 
     /// Plan to put a part back where it came from.
     ///

@@ -18,8 +18,52 @@ const TAIL_BYTES: usize = 512;
 /// Says what is wrong with the end of an output.
 pub type CheckEnd = fn(&[u8]) -> std::result::Result<(), String>;
 
+/// Where the programs of a source run.
+#[derive(Clone, Debug, Default)]
+pub enum Programs {
+    /// On this host.
+    #[default]
+    Host,
+}
+
+impl Programs {
+    /// Start the first word with the others as its arguments.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(
+        &self,
+        words: &[OsString],
+        surroundings: &exec::Surroundings,
+    ) -> std::result::Result<Running, exec::Error> {
+        match self {
+            Self::Host => Running::start_in(words, surroundings),
+        }
+    }
+
+    /// All that a program prints. It is for short answers: what comes is held in memory.
+    ///
+    /// # Errors
+    /// If it cannot be started or fails.
+    pub fn output(
+        &self,
+        words: &[OsString],
+        surroundings: &exec::Surroundings,
+    ) -> std::result::Result<Vec<u8>, exec::Error> {
+        let mut running = self.start(words, surroundings)?;
+        let mut printed = Vec::new();
+        let read = running.read_to_end(&mut printed);
+        let program = running.program().to_owned();
+        running.finish()?;
+        read.map_err(|source| exec::Error::NotStarted { program, source })?;
+        Ok(printed)
+    }
+}
+
 /// A program whose output becomes a file. It is started when somebody reads.
 pub struct Output {
+    /// Where it runs.
+    pub programs: Programs,
     /// The program with its arguments.
     pub words: Vec<OsString>,
     /// What it finds.
@@ -129,6 +173,7 @@ fn refused(error: &exec::Error) -> Error {
 /// That of `write`, after which the program is killed, so that it does not take what it has for all there is. The program's, if it
 /// failed or stopped reading.
 pub fn feed(
+    programs: &Programs,
     words: &[OsString],
     surroundings: exec::Surroundings,
     write: impl FnOnce(&mut dyn Write) -> Result<()>,
@@ -137,7 +182,7 @@ pub fn feed(
         input: exec::Input::Piped,
         ..surroundings
     };
-    let mut running = Running::start_in(words, &surroundings)?;
+    let mut running = programs.start(words, &surroundings)?;
     let stdin = running.stdin();
     let (mut stdout, ending) = running.split();
     std::thread::scope(|scope| {
@@ -188,6 +233,7 @@ mod tests {
     fn captured(script: &str, check_end: Option<CheckEnd>) -> (Result<()>, Vec<u8>, Facts) {
         let facts: Arc<Mutex<Facts>> = Arc::default();
         let output = Output {
+            programs: Programs::Host,
             words: words(script),
             surroundings: exec::Surroundings::default(),
             cancel: Cancel::default(),
@@ -227,7 +273,9 @@ mod tests {
     #[test]
     fn a_program_is_fed_until_one_of_both_fails() {
         let feed = |script: &str, write: &dyn Fn(&mut dyn Write) -> Result<()>| {
-            let fed = super::feed(&words(script), exec::Surroundings::default(), |out| write(out));
+            let fed = super::feed(&Programs::Host, &words(script), exec::Surroundings::default(), |out| {
+                write(out)
+            });
             fed.map_err(|error| error.to_string())
         };
         let much = |out: &mut dyn Write| {
