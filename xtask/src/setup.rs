@@ -24,6 +24,7 @@ const FOR_TESTS: &[Package] = &[
     ("ssh-keygen", "openssh-client"),
     ("/usr/sbin/sshd", "openssh-server"),
     ("rclone", "rclone"),
+    ("dockerd", "docker.io"),
     ("npm", "npm"),
     ("pip3", "python3-pip"),
 ];

@@ -2,7 +2,7 @@
 
 use crate::config::Misuse;
 use crate::config::problem::Problems;
-use crate::exec;
+use crate::{docker, exec};
 use anyhow::Error;
 use std::fmt::Write as _;
 use std::io;
@@ -98,7 +98,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<io::Error>() {
         return (error.kind() == io::ErrorKind::BrokenPipe).then_some(Exit::OutputClosed);
     }
-    if cause.is::<exec::Error>() {
+    if cause.is::<exec::Error>() || cause.is::<docker::Error>() {
         return Some(Exit::Failed);
     }
     (cause.is::<Misuse>() || cause.is::<Problems>()).then_some(Exit::Usage)

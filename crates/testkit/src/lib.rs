@@ -2,6 +2,7 @@
 
 pub mod conformance;
 pub mod cut_proxy;
+pub mod docker;
 pub mod dropbox_mock;
 pub mod emulators;
 pub mod faults;

@@ -1,6 +1,7 @@
 //! Programs of databases and of the user: what they print becomes a file of the snapshot.
 
 use super::{Patient, Stream};
+use crate::docker::{self, Container};
 use crate::engine::manifest::Facts;
 use crate::exec::{self, Ending, Running};
 use parking_lot::Mutex;
@@ -24,9 +25,22 @@ pub enum Programs {
     /// On this host.
     #[default]
     Host,
+    /// In a container.
+    Container(Box<Container>),
 }
 
 impl Programs {
+    /// In the container, if one is named.
+    ///
+    /// # Errors
+    /// If there is no such container, or it does not run.
+    pub fn of(container: Option<&str>) -> std::result::Result<Self, docker::Error> {
+        Ok(match container {
+            Some(name) => Self::Container(Box::new(Container::find(None, name)?)),
+            None => Self::Host,
+        })
+    }
+
     /// Start the first word with the others as its arguments.
     ///
     /// # Errors
@@ -38,6 +52,14 @@ impl Programs {
     ) -> std::result::Result<Running, exec::Error> {
         match self {
             Self::Host => Running::start_in(words, surroundings),
+            Self::Container(container) => {
+                let program = || words.first().map(|word| word.to_string_lossy().into_owned());
+                let not_started = |source| exec::Error::NotStarted {
+                    program: program().unwrap_or_default(),
+                    source,
+                };
+                container.start(words, surroundings).map_err(not_started)
+            }
         }
     }
 

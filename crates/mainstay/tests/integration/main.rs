@@ -3,6 +3,7 @@
 //! * [`archives`]: archives behind the commands; keys, passphrases, what is refused.
 //! * [`cli`]: the command line itself: exit codes, messages, hints, and each command once.
 //! * [`config`]: the configuration file: found, checked, shown, written.
+//! * [`docker`]: programs in containers of a real Docker engine.
 //! * [`jobs`]: `run` and `sync`: jobs of a configuration, into repositories of both formats.
 //! * [`contract`]: what every kind of source promises: captured, proven in scratch, put back, nothing replaced unasked.
 //! * [`oracle`]: restic reads, checks, prunes and restores what we write, and we what it writes.
@@ -32,6 +33,7 @@ mod config;
 mod contract;
 mod crash;
 mod damage;
+mod docker;
 mod engine;
 mod jobs;
 mod live;
