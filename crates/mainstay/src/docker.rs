@@ -13,6 +13,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter, pipe};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitStatus;
 use std::sync::{Arc, OnceLock};
@@ -43,6 +44,9 @@ pub enum Error {
         /// Those that run.
         running: Vec<String>,
     },
+    /// There is no such volume.
+    #[error("there is no volume `{0}`")]
+    NoVolume(String),
     /// It does not run.
     #[error("the container `{0}` is not running")]
     NotRunning(String),
@@ -68,6 +72,7 @@ impl Error {
             }
             Self::NotFound { running, .. } if running.is_empty() => "No container is running.".to_owned(),
             Self::NotFound { running, .. } => format!("Those that run are: {}.", running.join(", ")),
+            Self::NoVolume(_) => "`docker volume ls` shows those that there are.".to_owned(),
             Self::NotRunning(name) => format!("Start it with `docker start {name}`."),
             Self::Api { .. } => "Look at the engine's log.".to_owned(),
         }
@@ -217,6 +222,25 @@ impl Container {
             })
         })?;
         Ok(Running::new(program, Box::new(exec), stdin, stdout, stderr))
+    }
+}
+
+/// The directory of a volume on this host.
+///
+/// # Errors
+/// If the engine cannot be reached, or has no such volume.
+pub fn volume_directory(address: Option<&str>, name: &str) -> Result<PathBuf, Error> {
+    let engine = Engine::connect(address)?;
+    let inspected = engine.runtime.block_on(engine.docker.inspect_volume(name));
+    match inspected {
+        Ok(volume) => Ok(volume.mountpoint.into()),
+        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
+            Err(Error::NoVolume(name.to_owned()))
+        }
+        Err(source) => Err(Error::Api {
+            operation: "describe a volume",
+            source,
+        }),
     }
 }
 

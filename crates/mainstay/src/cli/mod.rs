@@ -15,6 +15,7 @@ pub mod output;
 mod parts;
 mod patterns;
 mod private_file;
+mod probe;
 mod selection;
 mod suggested;
 
@@ -111,6 +112,8 @@ pub enum Command {
     Repair(repair::Args),
     /// Write, check and show the configuration file
     Config(config::Args),
+    /// Show what the sources of jobs hold, and what stands in the way of capturing them
+    Probe(probe::Args),
     /// Try out what repositories are needed for, and name the permission that is missing
     Doctor(doctor::Args),
     /// Try everything out: make a repository, back up, restore, compare
@@ -175,6 +178,7 @@ pub fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
         Command::Stats(args) => stats::run(args, context),
         Command::Repair(args) => repair::run(args, context),
         Command::Config(args) => config::run(args, context),
+        Command::Probe(args) => probe::run(args, context),
         Command::Doctor(args) => doctor::run(args, context),
         Command::Quickstart(args) => quickstart::run(args, context),
         Command::Key(args) => key::run(args, context),

@@ -9,6 +9,7 @@ mod probe;
 pub mod program;
 mod proof;
 mod restore;
+mod sqlite;
 mod stored;
 
 pub use command::CommandSource;
@@ -18,6 +19,7 @@ pub use piece::{Item, Piece, Stream};
 pub use probe::{Found, Probe};
 pub use proof::{Check, Proof, Verdict};
 pub use restore::{Plan, PutBack, Restored};
+pub use sqlite::SqliteSource;
 pub use stored::{Entry, Stored};
 
 use crate::config::Misuse;
@@ -134,6 +136,7 @@ pub fn open(source: &model::Source) -> Result<Box<dyn Source>, Misuse> {
     Ok(match &source.kind {
         SourceKind::Files(files) => Box::new(FilesSource::new(files.clone(), source.required)),
         SourceKind::Command(command) => Box::new(CommandSource::new(command.clone(), source.required)),
+        SourceKind::Sqlite(sqlite) => Box::new(SqliteSource::new(sqlite.clone(), source.required)),
         other => {
             let message = format!("sources of kind `{}` cannot be captured", other.name());
             return Err(Misuse::new(message, "Take the source out."));

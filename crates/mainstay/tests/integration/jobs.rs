@@ -381,3 +381,26 @@ fn sources_of_later_versions_are_refused_before_anything_is_done() {
         "{ended}"
     );
 }
+
+#[test]
+fn a_probe_shows_what_is_there_and_what_is_missing() {
+    let jobs = Jobs::new(&ONE.replace("- files: ./data", "- files: [./data, ./gone]"));
+    let (code, probe) = jobs.report(&["probe"]);
+    let source = &probe["sources"][0];
+    assert_eq!(
+        (code, &probe["ok"], &source["job"]),
+        (1, &false.into(), &"data".into()),
+        "{probe}"
+    );
+    assert!(
+        source["found"][0]["name"].as_str().unwrap().ends_with("/data")
+            && source["missing"][0].as_str().unwrap().contains("/gone` cannot be read"),
+        "{probe}"
+    );
+    jobs.configure(ONE);
+    let text = jobs.run(&["probe"]);
+    assert!(
+        text.code == 0 && text.stdout.contains("data: command dump.txt"),
+        "{text}"
+    );
+}

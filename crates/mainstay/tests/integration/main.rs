@@ -17,6 +17,7 @@
 //! * [`recovery`]: `key generate`, and the recovery kit, whose commands are followed to the letter.
 //! * [`safety`]: what is not to happen: losing a source, the repository, the system, or a snapshot that looks complete.
 //! * [`several`]: one reading for several repositories, of which some fail; requests to stop.
+//! * [`sqlite`]: SQLite databases: captured while they are in use, proven, put back.
 //! * [`ten`]: ten repositories, of which three fail, hang and lie.
 //! * [`s3`]: the program against an S3 server that fails.
 //! * [`rclone`]: the program on a remote of rclone.
@@ -50,5 +51,6 @@ mod safety;
 mod scene;
 mod several;
 mod sftp;
+mod sqlite;
 mod ten;
 mod trees;

@@ -54,8 +54,9 @@ pub struct SyncArgs {
     jobs: JobArgs,
 }
 
+/// Which jobs.
 #[derive(Debug, clap::Args)]
-struct JobArgs {
+pub struct JobArgs {
     /// Names of jobs
     #[arg(value_name = "JOB", conflicts_with = "all")]
     names: Vec<String>,
@@ -66,7 +67,7 @@ struct JobArgs {
 
 impl JobArgs {
     /// The jobs that are meant.
-    fn choose<'c>(&self, config: &'c Config) -> Result<Vec<&'c Job>, Misuse> {
+    pub fn choose<'c>(&self, config: &'c Config) -> Result<Vec<&'c Job>, Misuse> {
         let known = || config.jobs.iter().map(|job| job.name.as_str()).collect::<Vec<_>>();
         if self.all || (self.names.is_empty() && config.jobs.len() == 1) {
             return Ok(config.jobs.iter().collect());

@@ -143,14 +143,14 @@ impl Source {
     /// [`Misuse`] that says which kinds it can, if not.
     pub fn check_executable(&self) -> Result<(), Misuse> {
         match &self.kind {
-            SourceKind::Files(_) | SourceKind::Command(_) => Ok(()),
+            SourceKind::Files(_) | SourceKind::Command(_) | SourceKind::Sqlite(_) => Ok(()),
             other => {
                 let place = self.origin.place().unwrap_or_default();
                 let message = format!(
                     "{place}: this version cannot back up sources of kind `{}`",
                     other.name()
                 );
-                let hint = "It can back up `files` and `command`: use a dump with `command`, or take the source out.";
+                let hint = "Use a dump with `command`, or take the source out.";
                 Err(Misuse::new(message, hint))
             }
         }

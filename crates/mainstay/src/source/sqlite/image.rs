@@ -1,0 +1,204 @@
+//! A database while it is in use, as the bytes of a file.
+//!
+//! With a write-ahead log, which most applications choose, the pages are read in one transaction: they are as of one moment, and
+//! writers are not held up. With a rollback journal every reader holds up writers, for as long as a slow store takes; so there the
+//! database is first copied to a temporary file, at the speed of the disk and in small steps between which writers have their turn.
+
+use super::facts;
+use super::server::{Database, failed};
+use crate::engine::manifest::Facts;
+use parking_lot::Mutex;
+use repository::{Cancel, Result};
+use rusqlite::Connection;
+use rusqlite::backup::{Backup, StepResult};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How much is handed over at once, bytes.
+const BATCH_BYTES: usize = 1 << 20;
+/// Batches that wait for whoever reads.
+const BATCHES: usize = 4;
+/// How much is copied before writers have their turn.
+const STEP_BYTES: u64 = 8 << 20;
+const PAUSE: Duration = Duration::from_millis(10);
+/// How often a copy begins anew because somebody wrote, before writers have to wait for it.
+const RESTARTS: u32 = 3;
+
+/// The bytes of a database. It is opened by the first call.
+pub struct Image {
+    state: State,
+    facts: Arc<Mutex<Facts>>,
+}
+
+enum State {
+    Closed(Database, Cancel),
+    Reading {
+        batches: Receiver<io::Result<Vec<u8>>>,
+        batch: Vec<u8>,
+        taken: usize,
+        reader: Option<JoinHandle<()>>,
+    },
+}
+
+impl Image {
+    /// Of `database`; what is known of it goes into `facts`.
+    pub fn new(database: Database, cancel: Cancel, facts: Arc<Mutex<Facts>>) -> Self {
+        Self {
+            state: State::Closed(database, cancel),
+            facts,
+        }
+    }
+
+    fn open(&mut self) {
+        if let State::Closed(database, cancel) = &self.state {
+            let (database, cancel, facts) = (database.clone(), cancel.clone(), Arc::clone(&self.facts));
+            let (sender, batches) = sync_channel(BATCHES);
+            let reader = std::thread::spawn(move || {
+                if let Err(error) = send_all(&database, &cancel, &facts, &sender) {
+                    // Nobody is left to tell if nobody reads.
+                    let _: Option<()> = sender.send(Err(io::Error::other(error))).ok();
+                }
+            });
+            self.state = State::Reading {
+                batches,
+                batch: Vec::new(),
+                taken: 0,
+                reader: Some(reader),
+            };
+        }
+    }
+}
+
+impl Read for Image {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.open();
+        let State::Reading {
+            batches,
+            batch,
+            taken,
+            reader,
+        } = &mut self.state
+        else {
+            return Ok(0);
+        };
+        if *taken == batch.len() {
+            match batches.recv() {
+                Ok(next) => (*batch, *taken) = (next?, 0),
+                // The end, unless the thread has fallen over.
+                Err(_) => {
+                    return match reader.take().map(JoinHandle::join) {
+                        Some(Err(_)) => Err(io::Error::other("reading the database failed unexpectedly")),
+                        _ => Ok(0),
+                    };
+                }
+            }
+        }
+        let length = buffer.len().min(batch.len() - *taken);
+        buffer[..length].copy_from_slice(&batch[*taken..*taken + length]);
+        *taken += length;
+        Ok(length)
+    }
+}
+
+type Batches = SyncSender<io::Result<Vec<u8>>>;
+
+fn send_all(database: &Database, cancel: &Cancel, facts: &Mutex<Facts>, out: &Batches) -> Result<()> {
+    let connection = database.open()?;
+    if database.has_write_ahead_log(&connection)? {
+        return send_pages(database, &connection, cancel, facts, out);
+    }
+    let copy = tempfile::NamedTempFile::new().map_err(repository::Error::local("create", std::env::temp_dir()))?;
+    let copied = Database::new(copy.path().to_owned());
+    copy_to(database, &connection, &copied, cancel)?;
+    drop(connection);
+    *facts.lock() = facts::of(&copied.open()?, &copied)?;
+    send_file(copy.as_file(), cancel, out)
+}
+
+/// Page after page, in one transaction.
+fn send_pages(
+    database: &Database,
+    connection: &Connection,
+    cancel: &Cancel,
+    facts: &Mutex<Facts>,
+    out: &Batches,
+) -> Result<()> {
+    let wrong = failed(database, "read");
+    // The first statement fixes the moment.
+    connection.execute_batch("BEGIN").map_err(&wrong)?;
+    *facts.lock() = facts::of(connection, database)?;
+    let pages = facts::number(connection, "PRAGMA page_count").map_err(&wrong)?;
+    let mut statement = connection
+        .prepare("SELECT data FROM sqlite_dbpage ORDER BY pgno")
+        .map_err(&wrong)?;
+    let mut rows = statement.query([]).map_err(&wrong)?;
+    let (mut batch, mut sent) = (Vec::with_capacity(BATCH_BYTES), 0);
+    while let Some(row) = rows.next().map_err(&wrong)? {
+        cancel.check()?;
+        let page = row.get_ref(0).and_then(|page| Ok(page.as_blob()?)).map_err(&wrong)?;
+        batch.extend_from_slice(page);
+        sent += 1;
+        if batch.len() >= BATCH_BYTES && !send(out, &mut batch) {
+            return Ok(());
+        }
+    }
+    if sent != pages {
+        return Err(database.damaged(&format!("{sent} of {pages} pages can be read")));
+    }
+    send(out, &mut batch);
+    Ok(())
+}
+
+/// Whether somebody still reads.
+fn send(out: &Batches, batch: &mut Vec<u8>) -> bool {
+    let full = std::mem::replace(batch, Vec::with_capacity(BATCH_BYTES));
+    out.send(Ok(full)).is_ok()
+}
+
+fn send_file(file: &File, cancel: &Cancel, out: &Batches) -> Result<()> {
+    let mut offset = 0;
+    loop {
+        cancel.check()?;
+        let mut batch = vec![0; BATCH_BYTES];
+        let read = file
+            .read_at(&mut batch, offset)
+            .map_err(repository::Error::local("read", "the copy of a database"))?;
+        batch.truncate(read);
+        offset += read as u64;
+        if read == 0 || !send(out, &mut batch) {
+            return Ok(());
+        }
+    }
+}
+
+fn copy_to(database: &Database, from: &Connection, copy: &Database, cancel: &Cancel) -> Result<()> {
+    let wrong = failed(database, "copy");
+    let mut to = copy.create()?;
+    let backup = Backup::new(from, &mut to).map_err(&wrong)?;
+    let page_bytes = facts::number(from, "PRAGMA page_size").map_err(&wrong)?;
+    let pages = i32::try_from(STEP_BYTES / page_bytes.max(1)).unwrap_or(i32::MAX);
+    let (mut restarts, mut left, mut waited) = (0, i32::MAX, Instant::now());
+    loop {
+        cancel.check()?;
+        let step = if restarts < RESTARTS { pages } else { -1 };
+        match backup.step(step).map_err(&wrong)? {
+            StepResult::Done => return Ok(()),
+            StepResult::More => {
+                let now = backup.progress().remaining;
+                // What does not get less has begun anew.
+                restarts += u32::from(now >= left);
+                left = now;
+                waited = Instant::now();
+            }
+            // Somebody writes.
+            _ if waited.elapsed() > super::server::PATIENCE => return Err(database.locked()),
+            _ => {}
+        }
+        std::thread::sleep(PAUSE);
+    }
+}

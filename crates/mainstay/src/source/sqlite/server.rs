@@ -1,0 +1,116 @@
+//! A database file, opened by the library that it was written by.
+
+use repository::{Error, Result};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long to wait for whoever holds the database.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What every database begins with.
+const HEADER: &[u8] = b"SQLite format 3\0";
+
+/// A database in a file.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+impl Database {
+    /// In this file.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// To read it. Nothing of it is changed: not even its log is written back.
+    ///
+    /// # Errors
+    /// If there is no such file, or it is none of SQLite's.
+    pub fn open(&self) -> Result<Connection> {
+        let mut header = Vec::new();
+        std::fs::File::open(&self.path)
+            .and_then(|file| file.take(HEADER.len() as u64).read_to_end(&mut header))
+            .map_err(Error::local("open", &self.path))?;
+        // An empty file is an empty database to the library: for a backup it is one that is gone.
+        if header != HEADER {
+            return Err(Error::Refused {
+                message: format!("`{}` is no SQLite database", self.path.display()),
+                hint: "Check `path`; databases that are encrypted are captured as `files`.".to_owned(),
+            });
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        self.connect(flags)
+    }
+
+    /// To write a new one, or into one that is there.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn create(&self) -> Result<Connection> {
+        self.connect(
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+    }
+
+    fn connect(&self, flags: OpenFlags) -> Result<Connection> {
+        let wrong = failed(self, "open");
+        let connection = Connection::open_with_flags(&self.path, flags).map_err(&wrong)?;
+        connection.busy_timeout(PATIENCE).map_err(&wrong)?;
+        Ok(connection)
+    }
+
+    /// Whether writers write to a log of their own, so that readers do not hold them up.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn has_write_ahead_log(&self, connection: &Connection) -> Result<bool> {
+        let mode: String = connection
+            .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+            .map_err(failed(self, "read"))?;
+        Ok(mode == "wal")
+    }
+
+    /// The error that it is held by somebody.
+    pub fn locked(&self) -> Error {
+        Error::Refused {
+            message: format!("the database `{}` is locked by another program", self.path.display()),
+            hint: format!(
+                "It did not let go for {} seconds. Find who holds it with `fuser {}`.",
+                PATIENCE.as_secs(),
+                self.path.display()
+            ),
+        }
+    }
+
+    /// The error that it is not whole.
+    pub fn damaged(&self, reason: &str) -> Error {
+        Error::Refused {
+            message: format!("the database `{}` is damaged: {reason}", self.path.display()),
+            hint: "Repair it with `sqlite3 DATABASE .recover`, or restore it from a backup.".to_owned(),
+        }
+    }
+}
+
+/// Makes an error of the library one that says what to do.
+pub fn failed(database: &Database, operation: &'static str) -> impl Fn(rusqlite::Error) -> Error + use<> {
+    let database = database.clone();
+    move |error| match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => database.locked(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => database.damaged(&error.to_string()),
+        _ => Error::Refused {
+            message: format!("cannot {operation} the database `{}`: {error}", database.path.display()),
+            hint: "Check that this user may read it, and write to the directory that it lies in.".to_owned(),
+        },
+    }
+}
+
+/// The name of a database in paths of a snapshot: that of its file, without an ending.
+pub fn name_of(path: &Path) -> String {
+    path.file_stem()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned()
+}
