@@ -16,9 +16,11 @@ pub mod points;
 pub mod restic;
 pub mod retention;
 mod size;
+mod substitute;
 
 pub use error::{Error, Result};
 pub use filter::{Filter, FilterBuilder, Marker, literal_pattern};
 pub use id::{Id, InvalidId};
 pub use monitor::{Cancel, Counters, Event, Monitor, Recorder};
 pub use size::{UnknownSize, parse_size, parse_size_in};
+pub use substitute::Substitute;

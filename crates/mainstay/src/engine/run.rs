@@ -11,8 +11,9 @@ use crate::source::{self, Source, Surroundings};
 use repository::archive::CaptureOptions;
 use repository::restic::backup::{self, BackupOptions, Report};
 use repository::restic::lock::LockOptions;
-use repository::{Filter, Id};
+use repository::{Filter, Id, Substitute};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a job is run.
@@ -179,6 +180,7 @@ impl Run<'_> {
             filter: self.filter.clone(),
             excludes: self.job.exclude.patterns.clone(),
             one_file_system: self.one_file_system,
+            substitute: self.substitute(),
             lock: LockOptions {
                 retry: self.host.retry_lock,
                 cancel: self.host.cancel.clone(),
@@ -186,6 +188,11 @@ impl Run<'_> {
             dry_run: self.options.dry_run,
             ..BackupOptions::default()
         }
+    }
+
+    /// Databases among the files are captured as such.
+    fn substitute(&self) -> Option<Arc<dyn Substitute>> {
+        Some(Arc::new(source::InFiles::new(self.host.cancel.clone())))
     }
 
     /// Into archives. Places of the same kind get copies of the first one's, see [`heal`].
@@ -206,6 +213,7 @@ impl Run<'_> {
             let options = CaptureOptions {
                 filter: self.filter.clone(),
                 one_file_system: self.one_file_system,
+                substitute: self.substitute(),
                 ..CaptureOptions::default()
             };
             let capture = (self.capture()?, &self.written);

@@ -1,11 +1,13 @@
 //! Files and directories of this host.
 
-use super::{Found, Item, Piece, Plan, Probe, Proof, PutBack, Restored, Scope, Source, Stored, Surroundings, logical};
+use super::{
+    Found, Item, Piece, Plan, Probe, Proof, PutBack, Restored, Scope, Source, Stored, Surroundings, logical, sqlite,
+};
 use crate::config::Misuse;
 use crate::config::model::Files;
 use crate::engine::manifest::Grade;
-use repository::literal_pattern;
 use repository::restic::restore::RestoreOptions;
+use repository::{Error, literal_pattern};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -99,10 +101,25 @@ impl Source for FilesSource {
             return Err(Misuse::new(message, hint).into());
         }
         let mut steps = vec![format!("restore {} to `{}`", from.display(), target.display())];
+        let mut stale = Vec::new();
         if is_there {
             steps.push("replace files that differ; what the snapshot does not have stays".to_owned());
+            for log in sqlite::logs(&target)? {
+                let in_snapshot = from.join(log.strip_prefix(&target).unwrap_or(&log));
+                if !stored.has(&in_snapshot)? {
+                    steps.push(format!(
+                        "remove `{}`, the log of a database that is replaced",
+                        log.display()
+                    ));
+                    stale.push(log);
+                }
+            }
         }
         let execute = move || {
+            // Before, so that at no time the log of one database stands beside another.
+            for log in stale {
+                fs::remove_file(&log).map_err(Error::local("remove", &log))?;
+            }
             let restore = RestoreOptions {
                 protect: options.protect.clone(),
                 ..RestoreOptions::new(&target)

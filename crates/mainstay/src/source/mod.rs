@@ -19,7 +19,7 @@ pub use piece::{Item, Piece, Stream};
 pub use probe::{Found, Probe};
 pub use proof::{Check, Proof, Verdict};
 pub use restore::{Plan, PutBack, Restored};
-pub use sqlite::SqliteSource;
+pub use sqlite::{InFiles, SqliteSource};
 pub use stored::{Entry, Stored};
 
 use crate::config::Misuse;

@@ -120,6 +120,18 @@ impl<'a> Stored<'a> {
         self.points.restore(&selected, &options, self.monitor)
     }
 
+    /// Whether there is anything at `path`.
+    ///
+    /// # Errors
+    /// Those of the repository.
+    pub fn has(&self, path: &Path) -> Result<bool> {
+        match self.is_directory(path) {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether a directory stands at `path`.
     ///
     /// # Errors

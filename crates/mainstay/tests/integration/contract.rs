@@ -92,7 +92,7 @@ pub fn configuration(sources: &str) -> String {
         "
 repositories:
   main: {{url: ./main, password: {{file: password}}}}
-  archives: {{url: ./archives, format: archive, name: \"{{job}}-%Y%m%d%H%M%S.tar.zst\", encryption: none}}
+  archives: {{url: ./archives, format: archive, name: \"{{job}}-%Y%m%d%H%M%S%3f.tar.zst\", encryption: none}}
 jobs:
   data:
     sources:

@@ -223,3 +223,113 @@ fn what_is_no_database_or_damaged_is_named_and_nothing_that_looks_good_is_stored
     fs::write(&path, &bytes).unwrap();
     problem("is damaged");
 }
+
+/// A database among files, with a log that holds what was written last, and beside it what only looks like one.
+#[test]
+fn a_database_among_files_is_captured_whole_without_its_log() {
+    let jobs = Jobs::new(&configuration("      - files: ./data"));
+    let data = jobs.scene.path("data");
+    let path = data.join("app.db");
+    let connection = Connection::open(&path).unwrap();
+    connection.pragma_update(None, "journal_mode", "wal").unwrap();
+    connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+    connection.execute_batch(EVERYTHING).unwrap();
+    connection.query_row("PRAGMA wal_checkpoint(truncate)", [], |_| Ok(())).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
+    fs::write(data.join("notes"), [7; 1024]).unwrap();
+    fs::write(data.join("notes-wal"), "no log of a database").unwrap();
+    let before = state(&path);
+    for (round, name) in ["first", "second", "third"].into_iter().enumerate() {
+        // The file itself does not change: only its log does.
+        let length = fs::metadata(&path).unwrap().len();
+        connection.execute("INSERT INTO plain VALUES (?1, 0)", [name]).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), length);
+        let (code, report) = jobs.report(&["run", "--init"]);
+        assert_eq!(code, 0, "{report}");
+        for repository in ["main", "archives"] {
+            let target = jobs.scene.path(&format!("{repository}-{round}"));
+            let restored = jobs.run(&[
+                "-r",
+                repository,
+                "restore",
+                "latest",
+                "--target",
+                target.to_str().unwrap(),
+            ]);
+            assert_eq!(restored.code, 0, "{restored}");
+            let below = target.join("files").join(data.strip_prefix("/").unwrap());
+            let names: Vec<_> = fs::read_dir(&below)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name())
+                .collect();
+            assert_eq!(names.len(), 5, "{names:?}");
+            let copy = below.join("app.db");
+            assert_eq!(state(&copy), state(&path));
+            let mode = fs::metadata(&copy).unwrap().mode() & 0o7777;
+            assert_eq!(mode, 0o604);
+            let is_whole: String = Connection::open(&copy)
+                .unwrap()
+                .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(is_whole, "ok");
+            let drill = jobs.run(&["-r", repository, "drill", "latest"]);
+            assert_eq!(drill.code, 0, "{drill}");
+        }
+        assert_ne!(state(&path), before);
+    }
+    // Nothing changed: it is looked at all the same, and nothing is new.
+    let (_, report) = jobs.report(&["run"]);
+    assert!(
+        report["destinations"][0]["stored"]["added_bytes"].as_u64().unwrap() < 4096,
+        "{report}"
+    );
+    // Put back in place: the log of what is there now would be taken for that of what is restored.
+    let captured = state(&path);
+    connection
+        .execute_batch("PRAGMA foreign_keys = off; DELETE FROM people; DELETE FROM plain")
+        .unwrap();
+    // As an application that was killed leaves it.
+    let left = ["app.db", "app.db-wal"].map(|name| (data.join(name), fs::read(data.join(name)).unwrap()));
+    drop(connection);
+    left.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+    let part = format!("/files{}", data.display());
+    let restore = ["-r", "main", "restore", "latest", "--part", &part, "--overwrite"];
+    let planned = jobs.run(&[&restore[..], &["--dry-run"]].concat());
+    assert!(
+        planned
+            .stdout
+            .contains("app.db-wal`, the log of a database that is replaced"),
+        "{planned}"
+    );
+    assert!(!planned.stdout.contains("notes-wal"), "{planned}");
+    let restored = jobs.run(&[&restore[..], &["--yes"]].concat());
+    assert_eq!(restored.code, 0, "{restored}");
+    assert!(!data.join("app.db-wal").exists() && data.join("notes-wal").exists());
+    assert_eq!(state(&path), captured);
+}
+
+#[test]
+fn a_damaged_database_among_files_is_stored_as_it_is_and_reported() {
+    let jobs = Jobs::new(&configuration("      - files: ./data"));
+    let path = jobs.scene.path("data/app.db");
+    Connection::open(&path).unwrap().execute_batch(EVERYTHING).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[4096..12_288].fill(0x55);
+    fs::write(&path, &bytes).unwrap();
+    let (code, report) = jobs.report(&["run", "--init"]);
+    assert_eq!((code, &report["outcome"]), (3, &Value::from("incomplete")), "{report}");
+    for repository in ["main", "archives"] {
+        let dumped = jobs.scene.path("dumped");
+        let target = dumped.join(repository);
+        jobs.run(&[
+            "-r",
+            repository,
+            "restore",
+            "latest",
+            "--target",
+            target.to_str().unwrap(),
+        ]);
+        let copy = target.join("files").join(path.strip_prefix("/").unwrap());
+        assert!(fs::read(copy).unwrap() == bytes, "{repository}");
+    }
+}

@@ -144,6 +144,7 @@ fn options(args: &Args, own: &[PathBuf], context: &Context) -> anyhow::Result<Ba
             (None, false) => Parent::Newest,
         },
         filter: patterns::built(filter.build())?,
+        substitute: None,
         excludes,
         ignore_inode: args.ignore_inode,
         ignore_ctime: args.ignore_ctime,

@@ -8,7 +8,7 @@ use super::facts;
 use super::server::{Database, failed};
 use crate::engine::manifest::Facts;
 use parking_lot::Mutex;
-use repository::{Cancel, Result};
+use repository::{Cancel, Error, Result};
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use std::fs::File;
@@ -31,108 +31,142 @@ const RESTARTS: u32 = 3;
 
 /// The bytes of a database. It is opened by the first call.
 pub struct Image {
-    state: State,
+    database: Database,
+    cancel: Cancel,
     facts: Arc<Mutex<Facts>>,
-}
-
-enum State {
-    Closed(Database, Cancel),
-    Reading {
-        batches: Receiver<io::Result<Vec<u8>>>,
-        batch: Vec<u8>,
-        taken: usize,
-        reader: Option<JoinHandle<()>>,
-    },
+    pages: Option<Pages>,
 }
 
 impl Image {
     /// Of `database`; what is known of it goes into `facts`.
     pub fn new(database: Database, cancel: Cancel, facts: Arc<Mutex<Facts>>) -> Self {
         Self {
-            state: State::Closed(database, cancel),
+            database,
+            cancel,
             facts,
-        }
-    }
-
-    fn open(&mut self) {
-        if let State::Closed(database, cancel) = &self.state {
-            let (database, cancel, facts) = (database.clone(), cancel.clone(), Arc::clone(&self.facts));
-            let (sender, batches) = sync_channel(BATCHES);
-            let reader = std::thread::spawn(move || {
-                if let Err(error) = send_all(&database, &cancel, &facts, &sender) {
-                    // Nobody is left to tell if nobody reads.
-                    let _: Option<()> = sender.send(Err(io::Error::other(error))).ok();
-                }
-            });
-            self.state = State::Reading {
-                batches,
-                batch: Vec::new(),
-                taken: 0,
-                reader: Some(reader),
-            };
+            pages: None,
         }
     }
 }
 
 impl Read for Image {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.open();
-        let State::Reading {
-            batches,
-            batch,
-            taken,
-            reader,
-        } = &mut self.state
-        else {
-            return Ok(0);
+        let pages = match &mut self.pages {
+            Some(pages) => pages,
+            None => {
+                let (pages, facts) = Pages::open(&self.database, &self.cancel).map_err(io::Error::other)?;
+                *self.facts.lock() = facts;
+                self.pages.insert(pages)
+            }
         };
-        if *taken == batch.len() {
-            match batches.recv() {
-                Ok(next) => (*batch, *taken) = (next?, 0),
+        pages.read(buffer)
+    }
+}
+
+/// The same, opened.
+pub struct Pages {
+    /// Its length in bytes.
+    pub length: u64,
+    batches: Receiver<Sent>,
+    batch: Vec<u8>,
+    taken: usize,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// What the thread that reads has to say.
+enum Sent {
+    Opened(u64, Box<Facts>),
+    Batch(Vec<u8>),
+    Failed(Error),
+}
+
+impl Pages {
+    /// Open `database`, look whether it is whole, and fix the moment.
+    ///
+    /// # Errors
+    /// If it cannot be opened, is locked, or is damaged.
+    pub fn open(database: &Database, cancel: &Cancel) -> Result<(Self, Facts)> {
+        let (sender, batches) = sync_channel(BATCHES);
+        let (database, cancel) = (database.clone(), cancel.clone());
+        let reader = std::thread::spawn(move || {
+            if let Err(error) = send_all(&database, &cancel, &sender) {
+                // Nobody is left to tell if nobody reads.
+                let _: Option<()> = sender.send(Sent::Failed(error)).ok();
+            }
+        });
+        match batches.recv() {
+            Ok(Sent::Opened(length, facts)) => {
+                let pages = Self {
+                    length,
+                    batches,
+                    batch: Vec::new(),
+                    taken: 0,
+                    reader: Some(reader),
+                };
+                Ok((pages, *facts))
+            }
+            Ok(Sent::Failed(error)) => Err(error),
+            Ok(Sent::Batch(_)) | Err(_) => Err(Error::Interrupted),
+        }
+    }
+}
+
+impl Read for Pages {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.taken == self.batch.len() {
+            match self.batches.recv() {
+                Ok(Sent::Batch(batch)) => (self.batch, self.taken) = (batch, 0),
+                Ok(Sent::Failed(error)) => return Err(io::Error::other(error)),
                 // The end, unless the thread has fallen over.
-                Err(_) => {
-                    return match reader.take().map(JoinHandle::join) {
+                Ok(Sent::Opened(..)) | Err(_) => {
+                    return match self.reader.take().map(JoinHandle::join) {
                         Some(Err(_)) => Err(io::Error::other("reading the database failed unexpectedly")),
                         _ => Ok(0),
                     };
                 }
             }
         }
-        let length = buffer.len().min(batch.len() - *taken);
-        buffer[..length].copy_from_slice(&batch[*taken..*taken + length]);
-        *taken += length;
+        let length = buffer.len().min(self.batch.len() - self.taken);
+        buffer[..length].copy_from_slice(&self.batch[self.taken..self.taken + length]);
+        self.taken += length;
         Ok(length)
     }
 }
 
-type Batches = SyncSender<io::Result<Vec<u8>>>;
+type Batches = SyncSender<Sent>;
 
-fn send_all(database: &Database, cancel: &Cancel, facts: &Mutex<Facts>, out: &Batches) -> Result<()> {
+fn send_all(database: &Database, cancel: &Cancel, out: &Batches) -> Result<()> {
     let connection = database.open()?;
     if database.has_write_ahead_log(&connection)? {
-        return send_pages(database, &connection, cancel, facts, out);
+        return send_pages(database, &connection, cancel, out);
     }
-    let copy = tempfile::NamedTempFile::new().map_err(repository::Error::local("create", std::env::temp_dir()))?;
+    let copy = tempfile::NamedTempFile::new().map_err(Error::local("create", std::env::temp_dir()))?;
     let copied = Database::new(copy.path().to_owned());
     copy_to(database, &connection, &copied, cancel)?;
     drop(connection);
-    *facts.lock() = facts::of(&copied.open()?, &copied)?;
-    send_file(copy.as_file(), cancel, out)
+    let facts = facts::of(&copied.open()?, database)?;
+    let length = copy
+        .as_file()
+        .metadata()
+        .map_err(Error::local("read", copy.path()))?
+        .len();
+    if out.send(Sent::Opened(length, Box::new(facts))).is_ok() {
+        send_file(copy.as_file(), cancel, out)?;
+    }
+    Ok(())
 }
 
 /// Page after page, in one transaction.
-fn send_pages(
-    database: &Database,
-    connection: &Connection,
-    cancel: &Cancel,
-    facts: &Mutex<Facts>,
-    out: &Batches,
-) -> Result<()> {
+fn send_pages(database: &Database, connection: &Connection, cancel: &Cancel, out: &Batches) -> Result<()> {
     let wrong = failed(database, "read");
     // The first statement fixes the moment.
     connection.execute_batch("BEGIN").map_err(&wrong)?;
-    *facts.lock() = facts::of(connection, database)?;
+    let facts = facts::of(connection, database)?;
     let pages = facts::number(connection, "PRAGMA page_count").map_err(&wrong)?;
+    let page_bytes = facts::number(connection, "PRAGMA page_size").map_err(&wrong)?;
+    if out.send(Sent::Opened(pages * page_bytes, Box::new(facts))).is_err() {
+        return Ok(());
+    }
     let mut statement = connection
         .prepare("SELECT data FROM sqlite_dbpage ORDER BY pgno")
         .map_err(&wrong)?;
@@ -157,7 +191,7 @@ fn send_pages(
 /// Whether somebody still reads.
 fn send(out: &Batches, batch: &mut Vec<u8>) -> bool {
     let full = std::mem::replace(batch, Vec::with_capacity(BATCH_BYTES));
-    out.send(Ok(full)).is_ok()
+    out.send(Sent::Batch(full)).is_ok()
 }
 
 fn send_file(file: &File, cancel: &Cancel, out: &Batches) -> Result<()> {
@@ -167,7 +201,7 @@ fn send_file(file: &File, cancel: &Cancel, out: &Batches) -> Result<()> {
         let mut batch = vec![0; BATCH_BYTES];
         let read = file
             .read_at(&mut batch, offset)
-            .map_err(repository::Error::local("read", "the copy of a database"))?;
+            .map_err(Error::local("read", "the copy of a database"))?;
         batch.truncate(read);
         offset += read as u64;
         if read == 0 || !send(out, &mut batch) {
@@ -196,7 +230,7 @@ fn copy_to(database: &Database, from: &Connection, copy: &Database, cancel: &Can
                 waited = Instant::now();
             }
             // Somebody writes.
-            _ if waited.elapsed() > super::server::PATIENCE => return Err(database.locked()),
+            _ if waited.elapsed() > database.patience => return Err(database.locked()),
             _ => {}
         }
         std::thread::sleep(PAUSE);

@@ -2,6 +2,7 @@
 
 mod facts;
 mod image;
+mod in_files;
 mod server;
 
 use super::{Found, Item, Piece, Plan, Probe, Proof, PutBack, Restored, Source, Stored, Stream, Surroundings, Verdict};
@@ -10,6 +11,7 @@ use crate::config::model::Sqlite;
 use crate::docker;
 use crate::engine::manifest::{Facts, Grade};
 use image::Image;
+pub use in_files::{InFiles, logs};
 use parking_lot::Mutex;
 use repository::{Error, Result};
 use rusqlite::Connection;
@@ -261,7 +263,7 @@ fn replace(restored: &Database, target: &Database) -> Result<()> {
     loop {
         match backup.step(-1).map_err(&wrong)? {
             StepResult::Done => return Ok(()),
-            _ if begin.elapsed() > server::PATIENCE => return Err(target.locked()),
+            _ if begin.elapsed() > target.patience => return Err(target.locked()),
             _ => std::thread::sleep(PAUSE),
         }
     }

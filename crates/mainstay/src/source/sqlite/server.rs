@@ -6,23 +6,38 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long to wait for whoever holds the database.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait for whoever holds a database that was named.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The same for one that was met: it can be stored as it is.
+const LITTLE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What every database begins with.
-const HEADER: &[u8] = b"SQLite format 3\0";
+pub const HEADER: &[u8] = b"SQLite format 3\0";
 
 /// A database in a file.
 #[derive(Clone, Debug)]
 pub struct Database {
     /// Where it is.
     pub path: PathBuf,
+    /// How long to wait for whoever holds it.
+    pub patience: Duration,
 }
 
 impl Database {
     /// In this file.
     pub fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self {
+            path,
+            patience: PATIENCE,
+        }
+    }
+
+    /// In a file that was met.
+    pub fn met(path: PathBuf) -> Self {
+        Self {
+            path,
+            patience: LITTLE_PATIENCE,
+        }
     }
 
     /// To read it. Nothing of it is changed: not even its log is written back.
@@ -58,7 +73,7 @@ impl Database {
     fn connect(&self, flags: OpenFlags) -> Result<Connection> {
         let wrong = failed(self, "open");
         let connection = Connection::open_with_flags(&self.path, flags).map_err(&wrong)?;
-        connection.busy_timeout(PATIENCE).map_err(&wrong)?;
+        connection.busy_timeout(self.patience).map_err(&wrong)?;
         Ok(connection)
     }
 
@@ -79,7 +94,7 @@ impl Database {
             message: format!("the database `{}` is locked by another program", self.path.display()),
             hint: format!(
                 "It did not let go for {} seconds. Find who holds it with `fuser {}`.",
-                PATIENCE.as_secs(),
+                self.patience.as_secs(),
                 self.path.display()
             ),
         }

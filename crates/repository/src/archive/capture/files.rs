@@ -11,14 +11,18 @@ use crate::local::holes::DataSegments;
 use crate::local::meta::Stat;
 use crate::local::node::node_from_stat;
 use crate::local::scan::open_file;
+use crate::substitute::is_meant;
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::{ErrorKind, Read as _};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 /// Least part of a large file, bytes.
 const MIN_PART_BYTES: u64 = 64 << 10;
+/// How much of other content is read at once, bytes.
+const SUBSTITUTE_BYTES: u64 = 1 << 20;
 
 impl Walker<'_> {
     pub(super) fn file(&mut self, place: &Place<'_>, stat: &Stat) -> Result<()> {
@@ -42,6 +46,67 @@ impl Walker<'_> {
         if let Err(error) = self.opened_file(place)? {
             self.first_names.remove(&(stat.dev, stat.ino));
             self.reader.left_out(place.name, &error);
+        }
+        Ok(())
+    }
+
+    /// Whether something else was stored instead of a file's own content. Its length stands in the header, so there is as much of it,
+    /// whatever comes.
+    pub(super) fn substituted(&mut self, place: &Place<'_>, stat: &Stat) -> Result<bool> {
+        let Some(substitute) = self.options.substitute.as_deref() else {
+            return Ok(false);
+        };
+        if stat.size < substitute.unit() || !stat.size.is_multiple_of(substitute.unit()) {
+            return Ok(false);
+        }
+        let Ok((file, stat)) = open_file(&**place.dir, place.file) else {
+            return Ok(false);
+        };
+        if !is_meant(substitute, &file, &stat) {
+            return Ok(false);
+        }
+        let opened = substitute.open(place.path);
+        let opened = opened.and_then(|(reader, length)| {
+            let head = self.reader.file_head(&file, place.name, &stat, length)?;
+            Ok((reader, length, head))
+        });
+        let (mut reader, length, head) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.reader.stored_as_it_is(place.name, &error);
+                return Ok(false);
+            }
+        };
+        self.push(Piece::Head(Box::new(head)), 0)?;
+        let mut left = length;
+        while left > 0 {
+            let mut chunk = Vec::with_capacity(SUBSTITUTE_BYTES.min(left) as usize);
+            let read = reader.by_ref().take(SUBSTITUTE_BYTES.min(left)).read_to_end(&mut chunk);
+            if let Err(error) = read.and_then(|read| {
+                if read == 0 {
+                    Err(ErrorKind::UnexpectedEof.into())
+                } else {
+                    Ok(())
+                }
+            }) {
+                self.reader.cut_short(place.name, &error);
+                self.push_zeros(left)?;
+                break;
+            }
+            left -= chunk.len() as u64;
+            self.push(Piece::Bytes(chunk), 0)?;
+        }
+        self.push(Piece::Bytes(vec![0; padding(length)]), 0)?;
+        self.found_bytes += length;
+        self.reader.count_file(length);
+        Ok(true)
+    }
+
+    fn push_zeros(&mut self, mut length: u64) -> Result<()> {
+        while length > 0 {
+            let zeros = length.min(SUBSTITUTE_BYTES);
+            self.push(Piece::Bytes(vec![0; zeros as usize]), 0)?;
+            length -= zeros;
         }
         Ok(())
     }

@@ -176,7 +176,7 @@ impl Reader<'_> {
             return;
         }
         let message = match error {
-            Some(error) => format!("a part of it cannot be read, and is zeros in the archive: {error}"),
+            Some(error) => unread(&error),
             None => SHRANK.to_owned(),
         };
         self.monitor.problem(&shown(&file.name), &message);
@@ -190,6 +190,17 @@ impl Reader<'_> {
             format!("it cannot be read, and is left out: {error}")
         };
         self.monitor.problem(&shown(name), &message);
+    }
+
+    /// Report a file whose own content was stored although there would be something better.
+    pub fn stored_as_it_is(&self, name: &[u8], error: &io::Error) {
+        self.monitor
+            .problem(&shown(name), &format!("{error}; it is stored as it is"));
+    }
+
+    /// Report content that ended too early.
+    pub fn cut_short(&self, name: &[u8], error: &io::Error) {
+        self.monitor.problem(&shown(name), &unread(error));
     }
 
     /// Report a stream that is not in the archive.
@@ -223,4 +234,8 @@ pub fn read_up_to(file: &impl AsFd, out: &mut Vec<u8>, wanted: usize, offset: u6
     };
     out.truncate(start + done);
     result
+}
+
+fn unread(error: &io::Error) -> String {
+    format!("a part of it cannot be read, and is zeros in the archive: {error}")
 }

@@ -1,10 +1,11 @@
 //! What goes into an archive.
 
-use crate::{Filter, Result};
+use crate::{Filter, Result, Substitute};
 use std::ffi::OsString;
 use std::io::{Cursor, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Something to capture, and the path that it gets in the archive.
 pub struct Source {
@@ -141,6 +142,8 @@ pub struct CaptureOptions {
     pub filter: Filter,
     /// Do not descend into other file systems.
     pub one_file_system: bool,
+    /// Files that are captured in another way.
+    pub substitute: Option<Arc<dyn Substitute>>,
     /// Make an archive also if there is nothing in it but directories.
     pub allow_empty: bool,
     /// Threads that read and compress; 0 chooses.

@@ -12,6 +12,7 @@ use crate::local::scan::{list_dir, open_dir, open_file};
 use crate::local::xattr::xattrs_of_fd;
 use crate::restic::mode::from_system;
 use crate::restic::node::NodeKind;
+use crate::substitute::is_companion;
 use crate::{Cancel, Error, Result};
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -166,6 +167,11 @@ impl Walker<'_> {
             return Ok(None);
         }
         if !stat.is_dir() {
+            let substitute = self.options.substitute.as_deref();
+            // Its content is part of another file's.
+            if substitute.is_some_and(|substitute| is_companion(substitute, &**place.dir, place.file)) {
+                return Ok(None);
+            }
             return self.other(place, &stat).map(|()| None);
         }
         let opened = open_dir(&**place.dir, place.file);
@@ -215,6 +221,9 @@ impl Walker<'_> {
         };
         self.found += 1;
         if kind == EntryKind::File {
+            if self.substituted(place, stat)? {
+                return Ok(());
+            }
             self.found_bytes += stat.size;
             return self.file(place, stat);
         }

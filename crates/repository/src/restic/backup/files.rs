@@ -10,6 +10,7 @@ use crate::local::node::node_from_stat;
 use crate::local::xattr::xattrs_of_fd;
 use crate::restic::chunker::{MAX_SIZE, MIN_SIZE};
 use crate::restic::node::{Node, NodeKind};
+use crate::substitute::is_meant;
 use crate::{Counters, Error, Id, Result, clock};
 use crossbeam_channel::{Receiver, Sender};
 use std::ffi::{OsStr, OsString};
@@ -137,6 +138,12 @@ impl Reader<'_, '_> {
         if self.job.options.with_atime {
             node.atime = accessed(&file)?;
         }
+        if let Some(reader) = self.substituted(directory, name, &file, &stat) {
+            let large = LargeFile::begin(directory, slot, change, node);
+            let read = self.cut_all(&large, &mut StreamContent { reader });
+            self.end(large, read)?;
+            return Ok(None);
+        }
         let start = content.len();
         if stat.size <= MIN_SIZE as u64 && read_small(&file, stat.size as usize, content)? {
             if content.len() - start != stat.size as usize {
@@ -156,6 +163,27 @@ impl Reader<'_, '_> {
         let changed = self.notice_change(directory, &file, &stat);
         self.end(large, read.and_then(|()| Ok(changed?)))?;
         Ok(None)
+    }
+
+    /// The content that is stored instead of the file's own.
+    fn substituted(
+        &self,
+        directory: &Arc<Directory>,
+        name: &OsStr,
+        file: &File,
+        stat: &Stat,
+    ) -> Option<Box<dyn io::Read + Send>> {
+        let substitute = self.job.options.substitute.as_deref()?;
+        if !is_meant(substitute, file, stat) {
+            return None;
+        }
+        match substitute.open(&directory.path.join(name)) {
+            Ok((reader, _)) => Some(reader),
+            Err(error) => {
+                self.job.problem(directory, name, &error);
+                None
+            }
+        }
     }
 
     /// The last act on a large file. A file that could not be read to the end is left out.

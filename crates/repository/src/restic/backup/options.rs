@@ -5,10 +5,11 @@ use crate::restic::lock::LockOptions;
 use crate::restic::packer::PackOptions;
 use crate::restic::repository::Repository;
 use crate::restic::snapshot::{Snapshot, Summary};
-use crate::{Cancel, Filter, Id, Result};
+use crate::{Cancel, Filter, Id, Result, Substitute};
 use jiff::Timestamp;
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Something to back up.
 pub enum Source {
@@ -106,6 +107,8 @@ pub struct BackupOptions {
     pub parent: Parent,
     /// What is left out.
     pub filter: Filter,
+    /// Files that are captured in another way.
+    pub substitute: Option<Arc<dyn Substitute>>,
     /// The patterns that `filter` was made of, for the snapshot.
     pub excludes: Vec<String>,
     /// A file whose inode number changed may still be unchanged.

@@ -14,10 +14,12 @@ use crate::local::xattr::xattrs_of_fd;
 use crate::restic::node::{Node, NodeKind};
 use crate::restic::pack::BlobKind;
 use crate::restic::tree::Tree;
+use crate::substitute::{has_companion, is_companion, owner_of};
 use crate::{Counters, Error, Id, Result, clock};
 use crossbeam_channel::Sender;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::{Condvar, Mutex};
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
@@ -221,7 +223,9 @@ fn start_path(
             is_top: true,
         }]);
     } else if stat.is_file() {
-        let file = match take_over(job, known, name, &stat) {
+        let substitute = job.options.substitute.as_deref();
+        let may_be_same = !substitute.is_some_and(|substitute| has_companion(substitute, &*holder, name));
+        let file = match take_over(job, known, name, &stat, may_be_same) {
             Ok(node) => return keep(job, directory, slot, &node, saver),
             Err(change) => FileToRead {
                 slot,
@@ -451,10 +455,16 @@ fn digest(entries: &[Listed], listed_at: Timestamp) -> Digest {
 }
 
 /// The content of a file if it is still what the parent snapshot holds, else what it is now.
-fn take_over(job: &Job<'_>, known: Option<&Node>, name: &OsStr, stat: &Stat) -> std::result::Result<Node, Change> {
+fn take_over(
+    job: &Job<'_>,
+    known: Option<&Node>,
+    name: &OsStr,
+    stat: &Stat,
+    may_be_same: bool,
+) -> std::result::Result<Node, Change> {
     let Some(known) = known else { return Err(Change::New) };
     let is_stored = || known.blobs().iter().all(|id| job.is_stored(BlobKind::Data, id));
-    if !is_unchanged(known, stat, job.options) || !is_stored() {
+    if !may_be_same || !is_unchanged(known, stat, job.options) || !is_stored() {
         return Err(Change::Changed);
     }
     job.expected.add(job.monitor, stat.size);
@@ -514,6 +524,8 @@ impl Scanned<'_, '_> {
         for (slot, (name, stat)) in entries.into_iter().enumerate() {
             if stat.is_dir() {
                 self.add_directory(slot, name, stat);
+            } else if self.is_companion(&name) {
+                // Its content is part of another file's.
             } else if stat.is_file() {
                 self.job.expected.add(self.job.monitor, stat.size);
                 Counters::add(&self.job.monitor.counters().bytes, stat.size);
@@ -527,17 +539,36 @@ impl Scanned<'_, '_> {
 
     fn look_at_all(&mut self, entries: Vec<Listed>) -> Result<()> {
         self.before = self.job.read_parent_tree(self.directory.before());
+        let unsettled = self.with_companions(&entries);
         for (slot, (name, stat)) in entries.into_iter().enumerate() {
             if stat.is_dir() {
                 self.add_directory(slot, name, stat);
+            } else if self.is_companion(&name) {
+                // Its content is part of another file's.
             } else if stat.is_file() {
-                self.add_file(slot, name, &stat)?;
+                let may_be_same = !unsettled.contains(&name);
+                self.add_file(slot, name, &stat, may_be_same)?;
             } else {
                 let known = self.before.as_ref().and_then(|tree| tree.find(&name));
                 capture_other(self.job, &self.directory, known, &self.fd, slot, &name, &stat);
             }
         }
         self.send_batch()
+    }
+
+    fn is_companion(&self, name: &OsStr) -> bool {
+        let substitute = self.job.options.substitute.as_deref();
+        substitute.is_some_and(|substitute| is_companion(substitute, &*self.fd, name))
+    }
+
+    /// Files whose content may have changed although their own status has not.
+    fn with_companions(&self, entries: &[Listed]) -> HashSet<OsString> {
+        let Some(substitute) = self.job.options.substitute.as_deref() else {
+            return HashSet::new();
+        };
+        let full = entries.iter().filter(|(_, stat)| stat.is_file() && stat.size > 0);
+        full.filter_map(|(name, _)| owner_of(substitute, name).map(OsStr::to_owned))
+            .collect()
     }
 
     fn add_directory(&mut self, slot: usize, name: OsString, stat: Stat) {
@@ -555,9 +586,9 @@ impl Scanned<'_, '_> {
         });
     }
 
-    fn add_file(&mut self, slot: usize, name: OsString, stat: &Stat) -> Result<()> {
+    fn add_file(&mut self, slot: usize, name: OsString, stat: &Stat, may_be_same: bool) -> Result<()> {
         let known = self.before.as_ref().and_then(|tree| tree.find(&name));
-        match take_over(self.job, known, &name, stat) {
+        match take_over(self.job, known, &name, stat, may_be_same) {
             Ok(node) => {
                 self.directory.set(slot, &node);
                 self.job
