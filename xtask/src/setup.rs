@@ -25,6 +25,7 @@ const FOR_TESTS: &[Package] = &[
     ("/usr/sbin/sshd", "openssh-server"),
     ("rclone", "rclone"),
     ("dockerd", "docker.io"),
+    ("redis-server", "redis-server"),
     ("npm", "npm"),
     ("pip3", "python3-pip"),
 ];

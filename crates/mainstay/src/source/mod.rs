@@ -8,6 +8,7 @@ mod piece;
 mod probe;
 pub mod program;
 mod proof;
+mod redis;
 mod restore;
 mod sqlite;
 mod stored;
@@ -18,6 +19,7 @@ pub use patient::Patient;
 pub use piece::{Item, Piece, Stream};
 pub use probe::{Found, Probe};
 pub use proof::{Check, Proof, Verdict};
+pub use redis::RedisSource;
 pub use restore::{Plan, PutBack, Restored};
 pub use sqlite::{InFiles, SqliteSource};
 pub use stored::{Entry, Stored};
@@ -136,6 +138,7 @@ pub fn open(source: &model::Source) -> Result<Box<dyn Source>, Misuse> {
     Ok(match &source.kind {
         SourceKind::Files(files) => Box::new(FilesSource::new(files.clone(), source.required)),
         SourceKind::Command(command) => Box::new(CommandSource::new(command.clone(), source.required)),
+        SourceKind::Redis(redis) => Box::new(RedisSource::new(redis.clone(), source.required)),
         SourceKind::Sqlite(sqlite) => Box::new(SqliteSource::new(sqlite.clone(), source.required)),
         other => {
             let message = format!("sources of kind `{}` cannot be captured", other.name());

@@ -14,6 +14,7 @@
 //! * [`trees`]: every kind of entry, long names and paths, huge folders and files, what cannot be read.
 //! * [`live`]: files that change while they are read.
 //! * [`named`]: repositories by the names that the configuration gives them.
+//! * [`redis`]: Redis servers: captured, proven, put back key by key.
 //! * [`recovery`]: `key generate`, and the recovery kit, whose commands are followed to the letter.
 //! * [`safety`]: what is not to happen: losing a source, the repository, the system, or a snapshot that looks complete.
 //! * [`several`]: one reading for several repositories, of which some fail; requests to stop.
@@ -45,6 +46,7 @@ mod purge;
 mod random;
 mod rclone;
 mod recovery;
+mod redis;
 mod remote;
 mod s3;
 mod safety;

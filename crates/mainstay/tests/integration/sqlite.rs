@@ -234,7 +234,9 @@ fn a_database_among_files_is_captured_whole_without_its_log() {
     connection.pragma_update(None, "journal_mode", "wal").unwrap();
     connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
     connection.execute_batch(EVERYTHING).unwrap();
-    connection.query_row("PRAGMA wal_checkpoint(truncate)", [], |_| Ok(())).unwrap();
+    connection
+        .query_row("PRAGMA wal_checkpoint(truncate)", [], |_| Ok(()))
+        .unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
     fs::write(data.join("notes"), [7; 1024]).unwrap();
     fs::write(data.join("notes-wal"), "no log of a database").unwrap();
