@@ -3,6 +3,7 @@
 mod calls;
 mod disks;
 mod history;
+mod jobs;
 mod lies;
 mod moments;
 
