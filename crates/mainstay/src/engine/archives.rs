@@ -96,7 +96,7 @@ impl<'a> ArchivePlace<'a> {
         };
         let options = WriteOptions {
             compression: self.compression,
-            latest: Some(pointer(naming)),
+            latest: Some(archive::latest_name(&naming.host, &naming.job)),
             writer: naming.writer.clone(),
             capture: options,
             ..WriteOptions::new(encryption)
@@ -198,7 +198,7 @@ impl<'a> ArchivePlace<'a> {
     ) -> repository::Result<()> {
         let options = archive::CopyOptions {
             part_size: None,
-            latest: is_newest.then(|| pointer(naming)),
+            latest: is_newest.then(|| archive::latest_name(&naming.host, &naming.job)),
             writer: naming.writer.clone(),
         };
         archive::copy(
@@ -280,12 +280,6 @@ fn is_in(folder: &str, name: &str) -> bool {
 
 fn is_of(manifest: &Manifest, host: &str, job: &str) -> bool {
     manifest.host == host && manifest.job == job
-}
-
-/// The object that names the newest archive of a job.
-fn pointer(naming: &Naming) -> String {
-    let plain = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c), "_");
-    format!("latest-{}-{}.json", plain(&naming.host), plain(&naming.job))
 }
 
 fn compression(configured: ArchiveCompression) -> repository::Result<Compression> {

@@ -181,6 +181,7 @@ fn guarded(
     publish(store, &manifest)?;
     if let Some(pointer) = beside.latest {
         latest::write(store, pointer, &manifest)?;
+        latest::link(store, pointer, &manifest, monitor);
     }
     // The archive is complete, whether its marker goes now or with the next run.
     if store.delete(&marker.object_name()).is_err() {
