@@ -128,6 +128,14 @@ impl Store for BandwidthLimit {
     fn max_stream_bytes(&self) -> Option<u64> {
         self.inner.max_stream_bytes()
     }
+
+    fn set_link(&self, name: &str, target: &str) -> Result<bool> {
+        self.inner.set_link(name, target)
+    }
+
+    fn link_target(&self, name: &str) -> Result<Option<String>> {
+        self.inner.link_target(name)
+    }
 }
 
 struct MeteredWriter {

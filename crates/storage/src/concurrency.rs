@@ -115,6 +115,16 @@ impl Store for ConcurrencyLimit {
     fn max_stream_bytes(&self) -> Option<u64> {
         self.inner.max_stream_bytes()
     }
+
+    fn set_link(&self, name: &str, target: &str) -> Result<bool> {
+        let _turn = self.gate.enter();
+        self.inner.set_link(name, target)
+    }
+
+    fn link_target(&self, name: &str) -> Result<Option<String>> {
+        let _turn = self.gate.enter();
+        self.inner.link_target(name)
+    }
 }
 
 struct LimitedWriter {

@@ -134,6 +134,17 @@ pub trait Store: Send + Sync + Debug {
     fn max_stream_bytes(&self) -> Option<u64> {
         None
     }
+
+    /// Let `name` be a symbolic link to the object `target`, atomically, in place of another link; whether this store has links. A link is no
+    /// object: it is not listed, and not read. [`delete`](Store::delete) removes it, and not what it leads to.
+    fn set_link(&self, _name: &str, _target: &str) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// The object that the link `name` leads to; nothing if there is no such link, or if it leads elsewhere.
+    fn link_target(&self, _name: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
 }
 
 /// An object being written piece by piece (to S3: a multipart upload with parts of equal size).

@@ -5,6 +5,7 @@
 
 mod direct;
 mod dirs;
+mod link;
 mod list;
 mod temporary;
 
@@ -148,6 +149,17 @@ impl Store for LocalStore {
 
     fn concurrency(&self) -> usize {
         8
+    }
+
+    fn set_link(&self, name: &str, target: &str) -> Result<bool> {
+        let path = self.path("link", name)?;
+        check_name("link", target, &self.location())?;
+        link::set(&path, name, target).map_err(|error| self.error("link", name, error))
+    }
+
+    fn link_target(&self, name: &str) -> Result<Option<String>> {
+        let path = self.path("read", name)?;
+        link::object(&path, name).map_err(|error| self.error("read", name, error))
     }
 }
 

@@ -145,6 +145,14 @@ impl Store for RetryStore {
     fn max_stream_bytes(&self) -> Option<u64> {
         self.inner.max_stream_bytes()
     }
+
+    fn set_link(&self, name: &str, target: &str) -> Result<bool> {
+        self.retry.run(|| self.inner.set_link(name, target))
+    }
+
+    fn link_target(&self, name: &str) -> Result<Option<String>> {
+        self.retry.run(|| self.inner.link_target(name))
+    }
 }
 
 #[cfg(test)]

@@ -108,6 +108,45 @@ fn left_overs_are_hidden_and_removed_after_a_day() {
 }
 
 #[test]
+fn links_lead_to_objects_and_are_none() {
+    let (directory, store) = store();
+    let at = |name: &str| directory.path().join(name);
+    store.write("a/one", Bytes::from_static(b"1")).unwrap();
+    store.write("two", Bytes::from_static(b"2")).unwrap();
+    for (link, target, content) in [
+        ("latest", "a/one", "1"),
+        ("latest", "two", "2"),
+        ("a/latest", "two", "2"),
+        ("a/latest", "a/one", "1"),
+    ] {
+        assert!(store.set_link(link, target).unwrap());
+        assert_eq!(fs::read_to_string(at(link)).unwrap(), content, "{link}");
+        assert_eq!(store.link_target(link).unwrap().as_deref(), Some(target));
+    }
+    assert_eq!(names(&store), ["a/one", "two"]);
+    assert_eq!(store.read("latest").unwrap_err().kind, ErrorKind::NotFound);
+    store.delete("latest").unwrap();
+    assert_eq!(store.link_target("latest").unwrap(), None);
+    assert_eq!(store.read("two").unwrap(), "2");
+    // What is no link to an object is somebody else's.
+    symlink("/nowhere", at("elsewhere")).unwrap();
+    for name in ["elsewhere", "two"] {
+        assert_eq!(store.link_target(name).unwrap(), None);
+        store.set_link(name, "a/one").unwrap_err();
+    }
+    assert_eq!(fs::read_link(at("elsewhere")).unwrap(), Path::new("/nowhere"));
+    store.set_link("../outside", "two").unwrap_err();
+    store.set_link("inside", "../two").unwrap_err();
+    assert_eq!(
+        files(directory.path())
+            .iter()
+            .filter(|path| path.to_string_lossy().contains('~'))
+            .count(),
+        0
+    );
+}
+
+#[test]
 fn foreign_files_are_no_objects() {
     let (directory, store) = store();
     let root = directory.path();

@@ -265,6 +265,17 @@ impl Store for FaultyStore {
     fn max_stream_bytes(&self) -> Option<u64> {
         self.inner.max_stream_bytes()
     }
+
+    fn set_link(&self, name: &str, target: &str) -> Result<bool> {
+        self.run(Operation::Write, name, |how| match how {
+            How::NotAtAll => Ok(true),
+            How::Right | How::Half | How::Corrupt => self.inner.set_link(name, target),
+        })
+    }
+
+    fn link_target(&self, name: &str) -> Result<Option<String>> {
+        self.run(Operation::Read, name, |_| self.inner.link_target(name))
+    }
 }
 
 struct FaultyWriter {

@@ -80,4 +80,14 @@ impl Store for HookedStore {
     fn max_stream_bytes(&self) -> Option<u64> {
         self.inner.max_stream_bytes()
     }
+
+    fn set_link(&self, name: &str, target: &str) -> Result<bool> {
+        (self.hook)(Operation::Write, name);
+        self.inner.set_link(name, target)
+    }
+
+    fn link_target(&self, name: &str) -> Result<Option<String>> {
+        (self.hook)(Operation::Read, name);
+        self.inner.link_target(name)
+    }
 }

@@ -179,6 +179,16 @@ impl Store for RecordingStore {
     fn max_stream_bytes(&self) -> Option<u64> {
         self.inner.max_stream_bytes()
     }
+
+    fn set_link(&self, name: &str, target: &str) -> Result<bool> {
+        self.log
+            .note(Operation::Write, name, self.inner.set_link(name, target), |_| 0)
+    }
+
+    fn link_target(&self, name: &str) -> Result<Option<String>> {
+        self.log
+            .note(Operation::Read, name, self.inner.link_target(name), |_| 0)
+    }
 }
 
 struct RecordingWriter {

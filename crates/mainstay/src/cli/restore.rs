@@ -97,12 +97,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let mut progress = context.progress();
     let mut opened = context.open_any(&progress)?;
     if matches!(opened, Opened::Archives(_)) {
-        let given = [
-            ("--delete", args.delete),
-            ("--sparse", args.sparse),
-            ("--no-sparse", args.no_sparse),
-        ];
-        refuse(&given)?;
+        refuse(&[("--sparse", args.sparse), ("--no-sparse", args.no_sparse)])?;
     }
     let selected = opened.select(&args.snapshot, &args.filter, context, &progress)?;
     let report = opened.points().restore(&selected, &options, &progress)?;

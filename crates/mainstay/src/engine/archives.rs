@@ -87,13 +87,7 @@ impl<'a> ArchivePlace<'a> {
         let name = self
             .template
             .render(&start, &naming.host, &naming.job, self.compression, &encryption)?;
-        archive::clean(
-            &*self.store,
-            &CleanOptions::new(&naming.host, &naming.job),
-            clock::now(),
-            cancel,
-            monitor,
-        )?;
+        self.clean(naming, cancel, monitor)?;
         let new = NewArchive {
             name: in_folder(self.folder(), &name),
             host: naming.host.clone(),
@@ -102,22 +96,36 @@ impl<'a> ArchivePlace<'a> {
         };
         let options = WriteOptions {
             compression: self.compression,
-            latest: Some(pointer(naming)),
+            latest: Some(archive::latest_name(&naming.host, &naming.job)),
+            writer: naming.writer.clone(),
             capture: options,
             ..WriteOptions::new(encryption)
         };
         let sources = capture.into_archive(naming, written);
         let manifest = archive::write(&*self.store, &new, sources, &options, cancel, monitor)?;
         if self.format.layout == Layout::DailyWeekly {
-            self.keep_weekly(&manifest, timezone, cancel, monitor)?;
+            self.keep_weekly(&manifest, naming, timezone, cancel, monitor)?;
         }
         Ok(manifest)
+    }
+
+    /// Remove what interrupted runs of the job left.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn clean(&self, naming: &Naming, cancel: &Cancel, monitor: &dyn Monitor) -> repository::Result<()> {
+        let options = CleanOptions {
+            writer: naming.writer.clone(),
+            ..CleanOptions::new(&naming.host, &naming.job)
+        };
+        archive::clean(&*self.store, &options, clock::now(), cancel, monitor).map(drop)
     }
 
     /// The first archive of a week has a copy among the weekly ones.
     fn keep_weekly(
         &self,
         daily: &Manifest,
+        naming: &Naming,
         timezone: &TimeZone,
         cancel: &Cancel,
         monitor: &dyn Monitor,
@@ -138,7 +146,10 @@ impl<'a> ArchivePlace<'a> {
             .strip_prefix(DAILY)
             .unwrap_or(&daily.name)
             .trim_start_matches('/');
-        let options = archive::CopyOptions::default();
+        let options = archive::CopyOptions {
+            writer: naming.writer.clone(),
+            ..archive::CopyOptions::default()
+        };
         archive::copy(
             &*self.store,
             daily,
@@ -187,7 +198,8 @@ impl<'a> ArchivePlace<'a> {
     ) -> repository::Result<()> {
         let options = archive::CopyOptions {
             part_size: None,
-            latest: is_newest.then(|| pointer(naming)),
+            latest: is_newest.then(|| archive::latest_name(&naming.host, &naming.job)),
+            writer: naming.writer.clone(),
         };
         archive::copy(
             &*other.store,
@@ -268,12 +280,6 @@ fn is_in(folder: &str, name: &str) -> bool {
 
 fn is_of(manifest: &Manifest, host: &str, job: &str) -> bool {
     manifest.host == host && manifest.job == job
-}
-
-/// The object that names the newest archive of a job.
-fn pointer(naming: &Naming) -> String {
-    let plain = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c), "_");
-    format!("latest-{}-{}.json", plain(&naming.host), plain(&naming.job))
 }
 
 fn compression(configured: ArchiveCompression) -> repository::Result<Compression> {

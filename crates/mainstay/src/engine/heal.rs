@@ -4,7 +4,7 @@ use super::archives::ArchivePlace;
 use super::destination::{Destination, open_all, reopen};
 use super::report::{DestinationReport, Failure, RunReport, Stored};
 use super::retention::of_job;
-use super::{Host, Naming};
+use super::{Host, Naming, overlap};
 use crate::config::model::Job;
 use crate::exit::Exit;
 use repository::archive::Manifest;
@@ -19,9 +19,10 @@ use std::collections::HashSet;
 /// Copy what is missing in some repositories of a job from those that have it. Nothing is captured, nothing is removed.
 ///
 /// # Errors
-/// None of the whole: each repository's is in the report.
-pub fn sync(host: &Host<'_>, job: &Job) -> RunReport {
-    let naming = Naming::new(host.config, job);
+/// [`Error::Locked`](repository::Error::Locked) if the job runs. Each repository's are in the report.
+pub fn sync(host: &Host<'_>, job: &Job) -> Result<RunReport> {
+    let running = overlap::begin(host.state.as_deref(), job.origin.file(), &job.name, host.monitor)?;
+    let naming = Naming::new(host.config, job, running.as_ref());
     let mut report = RunReport::begin(&naming, false);
     let mut destinations = report.phase("open", |_| open_all(host, job, false));
     for destination in &mut destinations {
@@ -30,7 +31,7 @@ pub fn sync(host: &Host<'_>, job: &Job) -> RunReport {
     report.phase("copy", |report| {
         heal(host, &naming, Wanted::Everything, &mut destinations, report);
     });
-    report.finish()
+    Ok(report.finish())
 }
 
 /// What is copied.
@@ -206,6 +207,8 @@ fn copy_archives(
     let (Some(from), Some(to)) = (from.archive(), to.archive()) else {
         return Ok(0);
     };
+    // What an interrupted copy left has the name of what is to be copied.
+    to.clean(naming, host.cancel, host.monitor)?;
     let list = |place: &ArchivePlace<'_>| place.list(&naming.host, &naming.job, host.cancel, host.monitor);
     let (here, mut wanted) = (list(to)?, list(from)?);
     let newest_here = here.last().map(|manifest| manifest.start);

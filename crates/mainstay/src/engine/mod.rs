@@ -20,6 +20,7 @@ use crate::config::model::{Config, Job, Repository};
 use crate::config::secret::SecretReader;
 use jiff::Timestamp;
 use manifest::Skipped;
+use overlap::Running;
 use repository::{Cancel, Monitor};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -60,11 +61,13 @@ pub struct Naming {
     pub start: Timestamp,
     /// What is left out on purpose.
     pub skipped: Vec<Skipped>,
+    /// What only one run of the job holds at a time, if that can be made sure of: whatever an earlier one left, it is over.
+    pub writer: Option<String>,
 }
 
 impl Naming {
     /// A run of `job` that begins now.
-    pub fn new(config: &Config, job: &Job) -> Self {
+    pub fn new(config: &Config, job: &Job, running: Option<&Running>) -> Self {
         let skipped = job.skip.iter().map(|(name, reason)| Skipped {
             name: name.clone(),
             reason: reason.clone(),
@@ -74,6 +77,7 @@ impl Naming {
             job: job.name.clone(),
             start: crate::clock::now(),
             skipped: skipped.collect(),
+            writer: running.map(|running| running.token().to_owned()),
         }
     }
 }

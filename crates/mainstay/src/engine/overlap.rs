@@ -10,7 +10,18 @@ use std::path::Path;
 
 /// A run that is under way. The kernel forgets it with the process, however that ends.
 #[derive(Debug)]
-pub struct Running(#[expect(dead_code, reason = "held for its lock")] File);
+pub struct Running {
+    #[expect(dead_code, reason = "held for its lock")]
+    file: File,
+    token: String,
+}
+
+impl Running {
+    /// Stays the same from run to run, and only one run at a time has it. So whatever names it was left by a run that is over.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+}
 
 /// Begin a run of `job`, which is one of the configuration in `file`. Where the directory `state` cannot be used, nobody is kept from running: a backup matters more.
 ///
@@ -34,25 +45,30 @@ pub fn begin(state: Option<&Path>, file: &Path, job: &str, monitor: &dyn Monitor
             return Ok(None);
         }
     };
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let mut process = String::new();
-        // Whose it is, is told if it can be.
-        let _: Option<usize> = file.read_to_string(&mut process).ok();
+    let is_running = flock(&file, FlockOperation::NonBlockingLockExclusive).is_err();
+    let mut content = String::new();
+    // Whose it is, is told if it can be; a token that cannot be read is replaced.
+    let _: Option<usize> = file.read_to_string(&mut content).ok();
+    let mut words = content.split_whitespace();
+    let (process, token) = (words.next().unwrap_or_default(), words.next());
+    if is_running {
         return Err(Error::Locked {
-            holder: format!("by another run of the job `{job}`, process {}", process.trim()),
+            holder: format!("by another run of the job `{job}`, process {process}"),
         });
     }
+    let token = token.map_or_else(|| Id(rand::random()).to_hex(), str::to_owned);
     let process = rustix::process::getpid().as_raw_nonzero();
+    let content = format!("{process} {token}\n");
     let written = file
-        .set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "{process}"));
+        .rewind()
+        .and_then(|()| file.write_all(content.as_bytes()))
+        .and_then(|()| file.set_len(content.len() as u64));
     if let Err(error) = written {
         monitor.note(&format!(
             "the lock of the job `{job}` does not name this process: {error}"
         ));
     }
-    Ok(Some(Running(file)))
+    Ok(Some(Running { file, token }))
 }
 
 /// Jobs of different configurations may have the same name.
@@ -76,8 +92,10 @@ mod tests {
         let error = begin(one, "a").unwrap_err().to_string();
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
         assert!(begin(one, "b").unwrap().is_some() && begin(other, "a").unwrap().is_some());
-        drop(first);
-        assert!(begin(one, "a").unwrap().is_some());
+        let token = |running: Option<Running>| running.unwrap().token().to_owned();
+        let first = token(first);
+        assert_eq!(token(begin(one, "a").unwrap()), first);
+        assert_ne!(token(begin(one, "b").unwrap()), first);
     }
 
     #[test]

@@ -44,8 +44,8 @@ impl Default for RunOptions {
 /// What is wrong with the configuration. Everything else is in the report.
 pub fn run(host: &Host<'_>, job: &Job, options: RunOptions) -> anyhow::Result<RunReport> {
     let sources = source::of(job)?;
-    let _running = overlap::begin(host.state.as_deref(), job.origin.file(), &job.name, host.monitor)?;
-    let naming = Naming::new(host.config, job);
+    let running = overlap::begin(host.state.as_deref(), job.origin.file(), &job.name, host.monitor)?;
+    let naming = Naming::new(host.config, job, running.as_ref());
     let mut report = RunReport::begin(&naming, options.dry_run);
     let mut destinations = report.phase("open", |_| open_all(host, job, options.init && !options.dry_run));
     for destination in &mut destinations {

@@ -317,6 +317,8 @@ fn one_job_fills_archives_and_repositories() {
     for destination in ["plain", "copy"] {
         let name = report["destinations"][0]["stored"]["id"].as_str().unwrap();
         let (file, target) = (jobs.scene.path(destination).join(name), scratch());
+        let link = jobs.scene.path(destination).join("latest-h-data.tar.gz");
+        assert_eq!(fs::read_link(link).unwrap(), Path::new(name));
         let status = std::process::Command::new("tar")
             .arg("-xzf")
             .arg(&file)

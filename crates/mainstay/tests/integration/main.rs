@@ -1,6 +1,7 @@
 //! Tests of the whole program.
 //!
 //! * [`archives`]: archives behind the commands; keys, passphrases, what is refused.
+//! * [`archive_targets`]: archives restored over what is there, and `--delete`.
 //! * [`cli`]: the command line itself: exit codes, messages, hints, and each command once.
 //! * [`config`]: the configuration file: found, checked, shown, written.
 //! * [`docker`]: programs in containers of a real Docker engine.
@@ -29,6 +30,7 @@
 
 #![expect(clippy::print_stdout, reason = "what a test prints is shown when it fails")]
 
+mod archive_targets;
 mod archives;
 mod cli;
 mod config;

@@ -165,7 +165,7 @@ fn seven_hold_the_run_and_sync_heals_the_three() {
         let expected = if [FAILS, HANGS, LIES].contains(&n) { 1 } else { 2 };
         assert_eq!(ten.trees(n).len(), expected, "{n}");
     }
-    let report = ten.with_host(|host| product::sync(host, &host.config.jobs[0]));
+    let report = ten.with_host(|host| product::sync(host, &host.config.jobs[0]).unwrap());
     assert_eq!(report.outcome, Outcome::Done, "{report:?}");
     let expected = ten.trees(0);
     assert_eq!(expected.len(), 2);

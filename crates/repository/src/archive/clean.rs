@@ -5,7 +5,7 @@ use super::marker::{Marker, SUFFIX, State};
 use crate::{Cancel, Error, Monitor, Result};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashSet;
-use storage::Store;
+use storage::{ErrorKind, Store};
 
 /// Whose leftovers are removed.
 #[derive(Clone, Debug)]
@@ -16,6 +16,10 @@ pub struct CleanOptions {
     pub job: String,
     /// An archive without a manifest is left alone for so long after it was begun: it may still be written. Two days are usual.
     pub margin: SignedDuration,
+    /// What only one program at a time holds, the caller now: no margin for whoever has left this in [`WriteOptions::writer`].
+    ///
+    /// [`WriteOptions::writer`]: super::WriteOptions::writer
+    pub writer: Option<String>,
 }
 
 impl CleanOptions {
@@ -25,6 +29,7 @@ impl CleanOptions {
             host: host.to_owned(),
             job: job.to_owned(),
             margin: SignedDuration::from_hours(48),
+            writer: None,
         }
     }
 }
@@ -63,6 +68,10 @@ pub fn clean(
             Err(error @ (Error::Damaged { .. } | Error::UnsupportedVersion { .. })) => {
                 monitor.problem(&marker.name, &error.to_string());
             }
+            // Credentials that cannot delete are enough for new archives.
+            Err(Error::Storage(error)) if error.kind == ErrorKind::PermissionDenied => {
+                monitor.note(&format!("what is left of the archive `{}` stays: {error}", marker.name));
+            }
             Err(error) => return Err(error),
         }
     }
@@ -73,6 +82,7 @@ pub fn clean(
 /// Whether parts were removed.
 fn clean_one(store: &dyn Store, marker: &Marker, options: &CleanOptions, now: Timestamp) -> Result<bool> {
     let is_under_way = match marker.state {
+        State::Writing if marker.writer.is_some() && marker.writer == options.writer => false,
         State::Writing => now.duration_since(marker.time) < options.margin,
         State::Deleting => false,
     };

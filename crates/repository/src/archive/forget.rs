@@ -1,5 +1,6 @@
 //! Removing archives by a policy: first a plan, which can be shown, then its execution.
 
+use super::latest;
 use super::manifest::Manifest;
 use super::marker::{Marker, State};
 use crate::retention::{Candidate, Policy, apply};
@@ -149,14 +150,21 @@ pub fn forget(
     let mut removed = 0;
     for manifest in &plan.remove {
         cancel.check()?;
-        remove(store, manifest, now)?;
+        remove(store, manifest, now, cancel, monitor)?;
         monitor.note(&format!("the archive `{}` is removed", manifest.name));
         removed += 1;
     }
     Ok(removed)
 }
 
-fn remove(store: &dyn Store, manifest: &Manifest, now: Timestamp) -> Result<()> {
+fn remove(
+    store: &dyn Store,
+    manifest: &Manifest,
+    now: Timestamp,
+    cancel: &Cancel,
+    monitor: &dyn Monitor,
+) -> Result<()> {
+    latest::leave(store, manifest, cancel, monitor)?;
     let marker = Marker::new(&manifest.name, &manifest.host, &manifest.job, now, State::Deleting);
     marker.write(store)?;
     store.delete(&manifest.object_name())?;

@@ -147,6 +147,23 @@ impl Manifest {
         self.encryption.method != "none"
     }
 
+    /// How the name of a file with its content ends, without a dot in front; nothing for what only later versions know.
+    pub(super) fn extension(&self) -> Option<String> {
+        let inner = match self.compression.method.as_str() {
+            "none" => "tar",
+            "gzip" => "tar.gz",
+            "zstd" => "tar.zst",
+            _ => return None,
+        };
+        let outer = match self.encryption.method.as_str() {
+            "none" => "",
+            "age" | "age-passphrase" => ".age",
+            "openpgp" | "openpgp-passphrase" => ".gpg",
+            _ => return None,
+        };
+        Some(format!("{inner}{outer}"))
+    }
+
     /// As it is stored.
     pub fn to_json(&self) -> Result<Vec<u8>> {
         let mut json = serde_json::to_vec_pretty(self)

@@ -39,6 +39,9 @@ pub struct Marker {
     pub time: Timestamp,
     /// What is being done.
     pub state: State,
+    /// What only one program at a time holds, this one now. Who holds it later knows that this one is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<String>,
 }
 
 impl Marker {
@@ -51,6 +54,15 @@ impl Marker {
             job: job.to_owned(),
             time,
             state,
+            writer: None,
+        }
+    }
+
+    /// The same of a program that holds this.
+    pub fn by(self, writer: Option<&str>) -> Self {
+        Self {
+            writer: writer.map(str::to_owned),
+            ..self
         }
     }
 

@@ -47,7 +47,7 @@ pub use compression::{Compression, GzipLevel, ZstdLevel};
 pub use encryption::{AgeRecipients, Encryption, Identity, Keys, OpenPgpKeys, Passphrase};
 pub use entry::{Entry, EntryKind};
 pub use forget::{ForgetPlan, forget, plan_forget, plan_forget_named};
-pub use latest::{LATEST, Latest};
+pub use latest::{LATEST, Latest, latest_name};
 pub use manifest::{Counts, Manifest, Part, StoredCompression, StoredEncryption};
 pub use name::NameTemplate;
 pub use reader::{

@@ -80,6 +80,21 @@ impl Filter {
         self.includes.is_empty() || self.includes.may_match_below(directory)
     }
 
+    /// What is restored of an entry, or removed; the directories above it were asked for before.
+    pub(crate) fn choose(&self, path: &Path, is_dir: bool) -> Choice {
+        if self.excludes(path, is_dir) {
+            return Choice {
+                itself: false,
+                inside: false,
+            };
+        }
+        let itself = self.includes(path);
+        Choice {
+            itself,
+            inside: itself || self.may_include_below(path),
+        }
+    }
+
     /// What is left of the directory `dir` with these `names`: everything, or only the marker that says that the rest is to be left out.
     pub fn unmarked(&self, dir: impl AsFd, mut names: Vec<OsString>) -> Vec<OsString> {
         // A marker that cannot be read excludes nothing: rather too much than too little.
@@ -103,6 +118,15 @@ impl Filter {
     pub fn markers(&self) -> &[Marker] {
         &self.markers
     }
+}
+
+/// What is chosen of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    /// The entry itself. A directory that is not chosen is made if anything in it is.
+    pub itself: bool,
+    /// For directories: there may be something to restore in it.
+    pub inside: bool,
 }
 
 /// A pattern that matches exactly this path.

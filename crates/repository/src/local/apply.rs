@@ -162,6 +162,19 @@ fn is_content_of_backups(name: &str) -> bool {
     name.starts_with("user.") || name.starts_with("system.posix_acl_") || name == "security.capability"
 }
 
+/// Set when the content of an open file or directory was last changed.
+pub fn set_mtime(target: BorrowedFd<'_>, mtime: Timestamp) -> io::Result<()> {
+    let unchanged = Timespec {
+        tv_sec: 0,
+        tv_nsec: rustix::fs::UTIME_OMIT,
+    };
+    let times = Timestamps {
+        last_access: unchanged,
+        last_modification: timespec(mtime),
+    };
+    Ok(rustix::fs::futimens(target, &times)?)
+}
+
 fn timestamps(node: &Node) -> Timestamps {
     Timestamps {
         last_access: timespec(node.atime),

@@ -129,12 +129,6 @@ impl RestorePoints for Archives {
     }
 
     fn restore(&self, selected: &Selected, options: &RestoreOptions, monitor: &dyn Monitor) -> Result<RestoreReport> {
-        if options.delete {
-            return Err(Error::Refused {
-                message: "what an archive does not hold is not removed from the target".to_owned(),
-                hint: "Restore into an empty directory instead of `--delete`.".to_owned(),
-            });
-        }
         self.with(selected, |archive, root| {
             let own = archive::RestoreOptions {
                 root: root.to_owned(),
@@ -143,6 +137,7 @@ impl RestorePoints for Archives {
                 metadata: options.metadata,
                 dry_run: options.dry_run,
                 verify: options.verify,
+                delete: options.delete,
                 protect: options.protect.clone(),
                 ..archive::RestoreOptions::new(&options.target)
             };
@@ -155,6 +150,7 @@ impl RestorePoints for Archives {
                 identical_files: report.identical_files,
                 identical_bytes: report.identical_bytes,
                 skipped: report.skipped,
+                deleted: report.deleted,
                 verified_files: report.verified_files,
                 problems: report.problems,
                 ..RestoreReport::default()

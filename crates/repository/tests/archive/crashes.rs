@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use storage::{ErrorKind, MemoryStore, Store};
 use testkit::faults::{Fault, FaultyStore};
+use testkit::recording::Operation;
 
 /// Objects that are not ours, some of which look as if they were.
 const FOREIGN: [&str; 8] = [
@@ -192,7 +193,7 @@ fn only_what_is_old_and_ours_is_cleaned() {
     // Looking for the manifest fails too: let it look first.
     faulty.heal();
     faulty.always(
-        |operation, name| operation == testkit::recording::Operation::Write && name.ends_with(".manifest.json"),
+        |operation, name| operation == Operation::Write && name.ends_with(".manifest.json"),
         Fault::Fail(ErrorKind::Unavailable),
     );
     bench.archive_to(&faulty, "a", &plain()).unwrap_err();
@@ -215,6 +216,66 @@ fn only_what_is_old_and_ours_is_cleaned() {
     );
     assert_eq!(clean("host", "job", later(49)), ["a"]);
     assert_eq!(memory.list("").unwrap(), []);
+}
+
+/// Only one program at a time holds what names it, so whatever another one left under this name is over.
+#[test]
+fn what_a_dead_program_left_is_cleaned_at_once() {
+    let bench = Bench::new();
+    bench.shell("mkdir source; echo x > source/a");
+    let options = |writer: &str| WriteOptions {
+        writer: Some(writer.to_owned()),
+        ..plain()
+    };
+    let memory = MemoryStore::new();
+    let faulty = FaultyStore::new(Arc::new(memory.clone()));
+    for (name, writer) in [("a", "one"), ("b", "other")] {
+        faulty.heal();
+        faulty.times(
+            1,
+            |operation, name| operation == Operation::Write && name.ends_with(".manifest.json"),
+            Fault::CrashBefore,
+        );
+        bench.archive_to(&faulty, name, &options(writer)).unwrap_err();
+    }
+    let (cancel, monitor) = (Cancel::default(), Recorder::default());
+    let clean = |writer: Option<&str>| {
+        let options = CleanOptions {
+            writer: writer.map(str::to_owned),
+            ..CleanOptions::new("host", "job")
+        };
+        clean(&memory, &options, clock::now(), &cancel, &monitor).unwrap()
+    };
+    assert_eq!(memory.list("").unwrap().len(), 4);
+    assert_eq!(clean(None), [""; 0]);
+    assert_eq!(clean(Some("nobody")), [""; 0]);
+    assert_eq!(clean(Some("one")), ["a"]);
+    assert_eq!(memory.list("").unwrap().len(), 2);
+    assert_eq!(clean(Some("other")), ["b"]);
+    assert_eq!(memory.list("").unwrap(), []);
+}
+
+/// Every archive leaves its marker then, which once made the next run fail.
+#[test]
+fn credentials_that_cannot_delete_are_enough() {
+    let bench = Bench::new();
+    bench.shell("mkdir source; echo x > source/a");
+    let memory = MemoryStore::new();
+    let faulty = FaultyStore::new(Arc::new(memory.clone()));
+    let denied = Fault::Fail(ErrorKind::PermissionDenied);
+    faulty.always(|operation, _| operation == Operation::Delete, denied);
+    let clean = |store: &dyn Store| {
+        let options = CleanOptions::new("host", "job");
+        clean(store, &options, clock::now(), &bench.cancel, &bench.monitor).unwrap()
+    };
+    for name in ["a", "b", "c"] {
+        assert_eq!(clean(&faulty), [""; 0]);
+        bench.archive_to(&faulty, name, &plain()).unwrap();
+    }
+    assert_eq!(memory.list("").unwrap().len(), 9);
+    clean(&memory);
+    assert_eq!(memory.list("").unwrap().len(), 6);
+    assert_eq!(assert_listed_complete(&memory), ["a", "b", "c"]);
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod bounded;
 mod changes;
 mod crashes;
+mod latest;
 mod oracles;
 mod reading;
 mod support;

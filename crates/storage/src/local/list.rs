@@ -118,8 +118,11 @@ fn remove_if_abandoned(directory: &OwnedFd, name: &str) {
         return;
     };
     let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(stat.st_mtime.max(0) as u64);
-    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    if is_file && is_abandoned(modified) {
+    let is_ours = matches!(
+        FileType::from_raw_mode(stat.st_mode),
+        FileType::RegularFile | FileType::Symlink
+    );
+    if is_ours && is_abandoned(modified) {
         let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
     }
 }

@@ -102,7 +102,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
 
 /// Complete repositories.
 pub fn sync(args: SyncArgs, context: &Context) -> anyhow::Result<Exit> {
-    each(&args.jobs, context, "sync", |host, job| Ok(engine::sync(host, job)))
+    each(&args.jobs, context, "sync", |host, job| Ok(engine::sync(host, job)?))
 }
 
 /// One job after the other; the worst outcome is that of all.

@@ -48,6 +48,9 @@ pub struct WriteOptions {
     pub part_size: Option<u64>,
     /// The object that names the newest archive, see [`Latest`](super::Latest).
     pub latest: Option<String>,
+    /// What only one program at a time holds, this one now. Who holds it later removes at once what this one leaves when it is killed, see
+    /// [`CleanOptions::writer`](super::CleanOptions::writer).
+    pub writer: Option<String>,
     /// What is captured and how.
     pub capture: CaptureOptions,
 }
@@ -60,6 +63,7 @@ impl WriteOptions {
             encryption,
             part_size: None,
             latest: None,
+            writer: None,
             capture: CaptureOptions::default(),
         }
     }
@@ -80,7 +84,11 @@ pub fn write(
     monitor: &dyn Monitor,
 ) -> Result<Manifest> {
     check_options(options)?;
-    guarded(store, new, options.latest.as_deref(), monitor, || {
+    let beside = Beside {
+        latest: options.latest.as_deref(),
+        writer: options.writer.as_deref(),
+    };
+    guarded(store, new, beside, monitor, || {
         monitor.phase("archive");
         let problems_before = Counters::get(&monitor.counters().problems);
         let mut stored = store_content(store, new, sources, options, cancel, monitor)?;
@@ -108,7 +116,11 @@ pub fn copy(
         job: manifest.job.clone(),
         start: manifest.start,
     };
-    guarded(to, &new, options.latest.as_deref(), monitor, || {
+    let beside = Beside {
+        latest: options.latest.as_deref(),
+        writer: options.writer.as_deref(),
+    };
+    guarded(to, &new, beside, monitor, || {
         let mut out = StoredWriter::new(to, name, options.part_size, monitor);
         let mut parts = PartsReader::new(from, manifest, cancel);
         io::copy(&mut parts, &mut out).map_err(carried)?;
@@ -136,18 +148,26 @@ pub struct CopyOptions {
     pub part_size: Option<u64>,
     /// As [`WriteOptions::latest`].
     pub latest: Option<String>,
+    /// As [`WriteOptions::writer`].
+    pub writer: Option<String>,
+}
+
+/// What is stored beside an archive.
+struct Beside<'a> {
+    latest: Option<&'a str>,
+    writer: Option<&'a str>,
 }
 
 /// The order of writes around whatever stores the content.
 fn guarded(
     store: &dyn Store,
     new: &NewArchive,
-    latest: Option<&str>,
+    beside: Beside<'_>,
     monitor: &dyn Monitor,
     content: impl FnOnce() -> Result<Manifest>,
 ) -> Result<Manifest> {
     check_free(store, &new.name)?;
-    let marker = Marker::new(&new.name, &new.host, &new.job, clock::now(), State::Writing);
+    let marker = Marker::new(&new.name, &new.host, &new.job, clock::now(), State::Writing).by(beside.writer);
     marker.write(store)?;
     if Marker::read(store, &marker.object_name())?.as_ref() != Some(&marker) {
         store.delete(&marker.object_name()).unwrap_or_default();
@@ -159,8 +179,9 @@ fn guarded(
         .and_then(|manifest| verify(store, &manifest).map(|()| manifest))
         .inspect_err(|_| abandon(store, &marker))?;
     publish(store, &manifest)?;
-    if let Some(pointer) = latest {
+    if let Some(pointer) = beside.latest {
         latest::write(store, pointer, &manifest)?;
+        latest::link(store, pointer, &manifest, monitor);
     }
     // The archive is complete, whether its marker goes now or with the next run.
     if store.delete(&marker.object_name()).is_err() {

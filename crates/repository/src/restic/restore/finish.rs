@@ -1,6 +1,7 @@
 //! What comes after the content of a window: hard links, removals, the metadata of directories.
 
 use super::prepare::{Way, make_way};
+use super::remove::has;
 use super::session::{Session, count};
 use super::window::{Left, Link};
 use crate::Result;
@@ -8,10 +9,8 @@ use crate::local::apply::{Target, apply_metadata};
 use crate::local::meta::stat_fd;
 use crate::local::target::TargetDir;
 use crate::restic::node::{Node, NodeKind};
-use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::AsFd;
-use std::path::Path;
 
 /// Make further names.
 pub fn link(session: &Session<'_>, links: &[Link]) -> Result<()> {
@@ -107,7 +106,9 @@ pub fn leave(session: &Session<'_>, all: &[Left]) -> Result<()> {
 
 fn leave_one(session: &Session<'_>, left: &Left, dir: &TargetDir) {
     if let Some(names) = left.names.as_ref().filter(|_| !left.dir.is_fresh) {
-        remove_others(session, left, dir, names);
+        session
+            .remover()
+            .others(dir, &left.dir.path(), &|name| has(names, name));
     }
     let Some(node) = &left.node else { return };
     let mut options = session.options.metadata;
@@ -124,52 +125,4 @@ fn leave_one(session: &Session<'_>, left: &Left, dir: &TargetDir) {
     }
     count(&session.tally.dirs, 1);
     session.tally.entry(|| left.dir.path(), "restored", 0);
-}
-
-/// Remove what is not in the snapshot. `names` are those that are, in order.
-fn remove_others(session: &Session<'_>, left: &Left, dir: &TargetDir, names: &[OsString]) {
-    let path = left.dir.path();
-    let found = match dir.names() {
-        Ok(found) => found,
-        Err(error) => return session.tally.problem(&path, format!("it cannot be listed: {error}")),
-    };
-    for name in found.iter().filter(|name| names.binary_search(name).is_err()) {
-        let path = path.join(name);
-        if let Err(error) = remove(session, dir, name, &path) {
-            session.tally.problem(&path, format!("it cannot be removed: {error}"));
-        }
-    }
-}
-
-/// Remove an entry with what is in it, as far as it is chosen.
-pub fn remove(session: &Session<'_>, dir: &TargetDir, name: &OsStr, path: &Path) -> io::Result<()> {
-    let Some(stat) = dir.stat(name)? else { return Ok(()) };
-    let choice = session.options.choose(path, stat.is_dir());
-    if session.protected.holds(&stat) {
-        return Err(io::Error::other("it is the repository or the cache, which stays"));
-    }
-    if !stat.is_dir() {
-        return if choice.itself {
-            dir.remove_file(name).map(|()| deleted(session, path))
-        } else {
-            Ok(())
-        };
-    }
-    if choice.inside {
-        let inner = dir.open_dir(name)?;
-        for name in inner.names()? {
-            remove(session, &inner, &name, &path.join(&name))?;
-        }
-    }
-    match dir.remove_dir(name) {
-        // Something in it is not chosen.
-        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
-        _ if !choice.itself => Ok(()),
-        result => result.map(|()| deleted(session, path)),
-    }
-}
-
-fn deleted(session: &Session<'_>, path: &Path) {
-    count(&session.tally.deleted, 1);
-    session.tally.entry(|| path.to_owned(), "deleted", 0);
 }

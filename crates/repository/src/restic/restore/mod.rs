@@ -21,6 +21,7 @@ mod prepare;
 mod preview;
 mod protected;
 mod reads;
+mod remove;
 mod session;
 mod sparse;
 mod window;
@@ -28,6 +29,7 @@ mod window;
 pub use options::{Overwrite, Problem, RestoreOptions, RestoreReport, UnknownOverwrite};
 pub use plan::{RestorePlan, plan};
 pub(crate) use protected::Protected;
+pub(crate) use remove::{Remover, Told, check_system};
 
 use super::index::Index;
 use super::ls;

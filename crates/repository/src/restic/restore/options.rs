@@ -1,6 +1,6 @@
 //! What is asked for, and what came of it.
 
-use crate::Filter;
+use crate::filter::{Choice, Filter};
 use crate::local::apply::ApplyOptions;
 use crate::local::meta::Stat;
 use jiff::Timestamp;
@@ -50,27 +50,8 @@ impl RestoreOptions {
 
     /// What is restored of an entry; the directories above it were asked for before.
     pub(super) fn choose(&self, path: &Path, is_dir: bool) -> Choice {
-        if self.filter.excludes(path, is_dir) {
-            return Choice {
-                itself: false,
-                inside: false,
-            };
-        }
-        let itself = self.filter.includes(path);
-        Choice {
-            itself,
-            inside: itself || self.filter.may_include_below(path),
-        }
+        self.filter.choose(path, is_dir)
     }
-}
-
-/// What is restored of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Choice {
-    /// The entry itself. A directory that is not chosen is made if anything in it is.
-    pub itself: bool,
-    /// For directories: there may be something to restore in it.
-    pub inside: bool,
 }
 
 /// What happens to files that exist.

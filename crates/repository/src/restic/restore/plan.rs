@@ -4,6 +4,7 @@ use super::blobs::chain;
 use super::options::{Overwrite, Problem, RestoreOptions, RestoreReport};
 use super::preview::Preview;
 use super::protected::Protected;
+use super::remove::check_system;
 use crate::restic::index::Index;
 use crate::restic::ls::{self, Descend, Visitor};
 use crate::restic::node::{Node, NodeKind};
@@ -12,7 +13,7 @@ use crate::restic::repository::Repository;
 use crate::{Cancel, Error, Id, Monitor, Result};
 use hashbrown::HashSet;
 use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// What a restore would do.
@@ -157,12 +158,9 @@ impl RestorePlan {
     /// Refuse what cannot work.
     pub fn check(&self, options: &RestoreOptions) -> Result<()> {
         let target = options.target.display();
-        if let Some(lost) = self.lost_of_the_system(options) {
-            let lost = lost.to_string_lossy();
-            return Err(refused(
-                format!("restoring to `{target}` and deleting everything else would delete `/{lost}`"),
-                "Include only the directories that are meant.",
-            ));
+        if options.delete {
+            let belongs = |name: &OsStr| self.top.iter().any(|known| known == name);
+            check_system(&options.target, &options.filter, &belongs)?;
         }
         if self.is_empty() && !options.filter.is_empty() && !options.delete {
             return Err(refused(
@@ -202,20 +200,6 @@ impl RestorePlan {
 
     fn is_empty(&self) -> bool {
         self.files + self.dirs + self.others + self.problems == 0
-    }
-
-    /// Something at the root of the host that would be deleted although it is not in the snapshot, or is made by the kernel.
-    fn lost_of_the_system(&self, options: &RestoreOptions) -> Option<OsString> {
-        const MADE_BY_THE_SYSTEM: [&str; 4] = ["dev", "proc", "run", "sys"];
-        let is_root = options.target.canonicalize().is_ok_and(|path| path.parent().is_none());
-        if !options.delete || !is_root {
-            return None;
-        }
-        let names = std::fs::read_dir("/").ok()?.flatten().map(|entry| entry.file_name());
-        names.into_iter().find(|name| {
-            let chosen = options.choose(&Path::new("/").join(name), true).itself;
-            chosen && (!self.top.contains(name) || MADE_BY_THE_SYSTEM.iter().any(|made| made == name))
-        })
     }
 
     /// What a dry run reports.

@@ -45,7 +45,7 @@ pub fn make_way(session: &Session<'_>, dir: &TargetDir, path: &Path, node: &Node
         return Ok(Way::Exists(stat));
     }
     match kind {
-        NodeKind::Dir if session.options.delete => super::finish::remove(session, dir, &node.name, path)?,
+        NodeKind::Dir if session.options.delete => session.remover().entry(dir, &node.name, path)?,
         NodeKind::Dir => dir.remove_dir(&node.name).map_err(in_the_way)?,
         _ => dir.remove_file(&node.name)?,
     }

@@ -2,6 +2,7 @@
 
 use super::options::RestoreOptions;
 use super::protected::Protected;
+use super::remove::{Remover, Told, has};
 use crate::local::meta::{Stat, stat_path};
 use crate::restic::index::Index;
 use crate::restic::ls::{self, Descend, Visitor};
@@ -9,6 +10,7 @@ use crate::restic::mode::from_system;
 use crate::restic::node::{Node, NodeKind};
 use crate::restic::repository::Repository;
 use crate::{Cancel, Error, Event, Id, Monitor, Result};
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -80,42 +82,24 @@ impl Previewer<'_> {
         };
         self.tell(path, what, node.size);
     }
-
-    /// What is there and not in the snapshot.
-    fn remove_others(&mut self, path: &Path, mut names: Vec<OsString>) {
-        names.sort_unstable();
-        let place = self.place(path);
-        // A link is replaced, and what it leads to stays.
-        if !stat_path(&place).is_ok_and(|stat| stat.is_dir() || path.parent().is_none()) {
-            return;
-        }
-        for name in entries(&place).iter().filter(|name| names.binary_search(name).is_err()) {
-            self.remove(&path.join(name));
-        }
-    }
-
-    fn remove(&mut self, path: &Path) {
-        let place = self.place(path);
-        let Ok(stat) = stat_path(&place) else { return };
-        let choice = self.options.choose(path, stat.is_dir());
-        if self.protected.holds(&stat) {
-            return;
-        }
-        if stat.is_dir() && choice.inside {
-            for name in entries(&place) {
-                self.remove(&path.join(name));
-            }
-        }
-        if choice.itself {
-            self.counts.deleted += 1;
-            self.tell(path, "deleted", stat.size);
-        }
-    }
 }
 
-fn entries(place: &Path) -> Vec<OsString> {
-    let listed = std::fs::read_dir(place).into_iter().flatten().flatten();
-    listed.map(|entry| entry.file_name()).collect()
+/// Counts what would be removed.
+struct Removed<'a> {
+    monitor: &'a dyn Monitor,
+    entries: Cell<u64>,
+}
+
+impl Told for Removed<'_> {
+    fn removed(&self, path: &Path, stat: &Stat) {
+        self.entries.set(self.entries.get() + 1);
+        if self.monitor.wants_entries() {
+            let (what, size) = ("deleted", stat.size);
+            self.monitor.event(Event::Entry { path, what, size });
+        }
+    }
+
+    fn not_removed(&self, _: &Path, _: String) {}
 }
 
 fn is_same(node: &Node, there: &Stat) -> bool {
@@ -141,10 +125,21 @@ impl Visitor for Previewer<'_> {
     }
 
     fn leave(&mut self, path: &Path) -> Result<()> {
-        if let Some(Some(names)) = self.levels.pop()
+        if let Some(Some(mut names)) = self.levels.pop()
             && self.options.delete
         {
-            self.remove_others(path, names);
+            let removed = Removed {
+                monitor: self.monitor,
+                entries: Cell::new(0),
+            };
+            let remover = Remover {
+                filter: &self.options.filter,
+                protected: &self.protected,
+                told: &removed,
+            };
+            names.sort_unstable();
+            remover.preview_others(&self.options.target, path, &|name| has(&names, name));
+            self.counts.deleted += removed.entries.get();
         }
         Ok(())
     }

@@ -4,6 +4,8 @@ use super::dirs::OpenDirs;
 use super::files::OpenFiles;
 use super::options::{Problem, RestoreOptions, RestoreReport};
 use super::protected::Protected;
+use super::remove::{Remover, Told};
+use crate::local::meta::Stat;
 use crate::local::target::TargetDir;
 use crate::restic::index::Index;
 use crate::restic::parallel;
@@ -67,6 +69,17 @@ impl<'a> Session<'a> {
             threads,
             read_bytes: (BUFFERED_BYTES / threads).min(limit) as u32,
         })
+    }
+}
+
+impl Session<'_> {
+    /// Removes what is chosen.
+    pub fn remover(&self) -> Remover<'_> {
+        Remover {
+            filter: &self.options.filter,
+            protected: &self.protected,
+            told: &self.tally,
+        }
     }
 }
 
@@ -165,5 +178,16 @@ impl<'a> Tally<'a> {
             problems: self.problems.into_inner(),
             listed_problems: self.listed.into_inner(),
         }
+    }
+}
+
+impl Told for Tally<'_> {
+    fn removed(&self, path: &Path, _: &Stat) {
+        count(&self.deleted, 1);
+        self.entry(|| path.to_owned(), "deleted", 0);
+    }
+
+    fn not_removed(&self, path: &Path, message: String) {
+        self.problem(path, message);
     }
 }

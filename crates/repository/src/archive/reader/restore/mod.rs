@@ -7,6 +7,7 @@
 mod dirs;
 mod file;
 mod preview;
+mod removal;
 mod session;
 mod verify;
 
@@ -20,6 +21,7 @@ use crate::local::target::TargetDir;
 use crate::restic::restore::Protected;
 use crate::{Counters, Error, Filter, Monitor, Result};
 use dirs::Dirs;
+use removal::Removed;
 use session::Session;
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
@@ -43,7 +45,9 @@ pub struct RestoreOptions {
     pub dry_run: bool,
     /// Read every file that was written once more and compare it with the archive.
     pub verify: bool,
-    /// Directories that are never restored into: the repository and the cache.
+    /// Remove what is in restored directories but not in the archive, and whatever is in the way, as far as the filter takes it.
+    pub delete: bool,
+    /// Directories that are never removed or restored into: the repository and the cache.
     pub protect: Vec<PathBuf>,
 }
 
@@ -58,6 +62,7 @@ impl RestoreOptions {
             metadata: ApplyOptions::default(),
             dry_run: false,
             verify: false,
+            delete: false,
             protect: Vec::new(),
         }
     }
@@ -68,10 +73,14 @@ impl RestoreOptions {
         if below.as_os_str().is_empty() {
             return None;
         }
+        self.takes(below, is_dir).then_some(below)
+    }
+
+    /// Whether an entry, by its path in the target, is wanted, or is a directory in which something may be.
+    fn takes(&self, below: &Path, is_dir: bool) -> bool {
         let path = Path::new("/").join(below);
         let is_included = self.filter.includes(&path) || (is_dir && self.filter.may_include_below(&path));
-        let is_chosen = is_included && !path.ancestors().any(|path| self.filter.excludes(path, is_dir));
-        is_chosen.then_some(below)
+        is_included && !path.ancestors().any(|path| self.filter.excludes(path, is_dir))
     }
 
     /// Whether it is all of the archive.
@@ -100,6 +109,8 @@ pub struct RestoreReport {
     pub verified_files: u64,
     /// Entries in whose place something else stayed.
     pub skipped: u64,
+    /// Entries that were removed.
+    pub deleted: u64,
     /// Entries that are not, or not wholly, restored.
     pub problems: u64,
 }
@@ -130,7 +141,7 @@ impl Archive<'_> {
         } else {
             self.restore_into(options, monitor)?
         };
-        if report == RestoreReport::default() && !options.is_everything() {
+        if report == RestoreReport::default() && !options.is_everything() && !options.delete {
             return Err(refused(
                 "nothing in the archive fits the patterns",
                 "See what there is with `mainstay ls ARCHIVE`; patterns that begin with `/` stand for absolute paths.",
@@ -159,6 +170,8 @@ impl Archive<'_> {
         let scratch = file::temporary_name();
         let beside = RestoreOptions {
             target: options.target.join(&scratch),
+            // There is nothing.
+            delete: false,
             ..options.clone()
         };
         let restored = self.restore_into(&beside, monitor);
@@ -170,6 +183,8 @@ impl Archive<'_> {
     }
 
     fn restore_into(&self, options: &RestoreOptions, monitor: &dyn Monitor) -> Result<Restored> {
+        // Read before anything is changed, and used when everything is in its place.
+        let names = options.delete.then(|| self.names(options)).transpose()?;
         monitor.phase("restore");
         if options.is_everything() {
             let (expected, counters) = (self.manifest.counts, monitor.counters());
@@ -177,9 +192,12 @@ impl Archive<'_> {
             Counters::add(&counters.total_bytes, expected.content_bytes);
         }
         let root = TargetDir::create(&options.target).map_err(Error::local("create", &options.target))?;
+        let (removed, protected) = (Removed::new(monitor), Protected::new(&options.protect));
+        let remover = removed.remover(options, &protected);
         let mut session = Session {
             options,
             monitor,
+            remover: options.delete.then_some(remover),
             dirs: Dirs::new(root),
             report: RestoreReport::default(),
             stream: None,
@@ -187,7 +205,11 @@ impl Archive<'_> {
             unrestored: HashSet::new(),
         };
         self.restore_to(&mut session)?;
-        session.report.problems += session.dirs.problems;
+        if let Some(names) = &names {
+            options.remove_others(session.dirs.root(), names, &remover);
+        }
+        session.report.problems += session.dirs.problems + removed.problems.get();
+        session.report.deleted = removed.entries.get();
         Ok((session.report, session.unrestored))
     }
 

@@ -1,9 +1,11 @@
 //! What a dry run tells. Nothing is changed, and of an archive with an index no content is read.
 
+use super::removal::Removed;
 use super::{Overwrite, RestoreOptions, RestoreReport};
 use crate::archive::entry::{Entry, EntryKind};
 use crate::archive::reader::Archive;
 use crate::local::meta::stat_path;
+use crate::restic::restore::Protected;
 use crate::{Event, Monitor, Result};
 use std::path::Path;
 
@@ -11,6 +13,7 @@ impl Archive<'_> {
     /// What a restore would do.
     pub(super) fn preview(&self, options: &RestoreOptions, monitor: &dyn Monitor) -> Result<RestoreReport> {
         let mut report = RestoreReport::default();
+        let names = options.delete.then(|| self.names(options)).transpose()?;
         self.entries(&mut |entry| {
             let is_dir = entry.kind == EntryKind::Dir;
             // A directory that is only on the way to something is not restored for itself.
@@ -22,6 +25,11 @@ impl Archive<'_> {
             }
             Ok(())
         })?;
+        if let Some(names) = &names {
+            let (removed, protected) = (Removed::new(monitor), Protected::new(&options.protect));
+            options.preview_others(names, &removed.remover(options, &protected));
+            report.deleted = removed.entries.get();
+        }
         Ok(report)
     }
 }

@@ -5,8 +5,10 @@ use super::file::{self, NewFile};
 use super::{Member, Overwrite, RestoreOptions, RestoreReport};
 use crate::archive::entry::EntryKind;
 use crate::local::apply::{Failure as MetadataFailure, Target, apply_metadata};
+use crate::local::meta::Stat;
 use crate::local::target::TargetDir;
 use crate::restic::node::Node;
+use crate::restic::restore::Remover;
 use crate::{Counters, Error, Event, Monitor, Result};
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
@@ -18,6 +20,8 @@ use std::path::{Path, PathBuf};
 pub struct Session<'a> {
     pub options: &'a RestoreOptions,
     pub monitor: &'a dyn Monitor,
+    /// Removes what is in the way, if that may be.
+    pub remover: Option<Remover<'a>>,
     pub dirs: Dirs,
     pub report: RestoreReport,
     /// A file of which more pieces may come.
@@ -54,9 +58,14 @@ impl Session<'_> {
         self.dirs.enter(parent, self.options, self.monitor)?;
         match member.entry.kind {
             EntryKind::Dir => {
+                let shown = Path::new("/").join(&path);
+                let is_included = self.options.filter.includes(&shown);
+                if let (true, Some(remover)) = (is_included, self.remover) {
+                    make_way_for_dir(self.dirs.current()?, name, &shown, &member.node, self.options, &remover)?;
+                }
                 self.dirs.push(name, member.node);
                 // One that is only on the way to something is made when that is.
-                if self.options.filter.includes(&Path::new("/").join(&path)) {
+                if is_included {
                     self.report.directories += 1;
                     self.dirs.current()?;
                 }
@@ -72,9 +81,8 @@ impl Session<'_> {
     }
 
     fn file(&mut self, path: &Path, name: &OsStr, member: Member, content: &mut dyn Read) -> Result<(), Failure> {
-        let dir = self.dirs.current()?;
         let is_piece = member.entry.place.part > 0;
-        match Room::of(dir, name, &member.node, self.options)? {
+        match self.room(path, &member.node)? {
             Room::Free => {}
             Room::Kept => {
                 self.skip(path);
@@ -83,7 +91,7 @@ impl Session<'_> {
             // What a piece says is not what the whole file is.
             Room::Same if is_piece => {}
             Room::Same => {
-                let (file, _) = dir.open_file(name)?;
+                let (file, _) = self.dirs.current()?.open_file(name)?;
                 let failures = apply_metadata(Target::Open(file.as_fd()), &member.node, &self.options.metadata);
                 self.report.files += 1;
                 self.report.identical_files += 1;
@@ -92,7 +100,7 @@ impl Session<'_> {
                 return Ok(());
             }
         }
-        let mut file = NewFile::create(dir, name)?;
+        let mut file = NewFile::create(self.dirs.current()?, name)?;
         let bytes = file.write(&member, content)?;
         self.report.bytes += bytes;
         Counters::add(&self.monitor.counters().bytes, bytes);
@@ -144,8 +152,7 @@ impl Session<'_> {
             let reason = format!("`/{}`, which is the same file, was not restored", place.display());
             return Err(io::Error::other(reason).into());
         }
-        let dir = self.dirs.current()?;
-        match Room::of(dir, name, &member.node, self.options)? {
+        match self.room(path, &member.node)? {
             Room::Free | Room::Same => {}
             Room::Kept => {
                 self.skip(path);
@@ -205,11 +212,11 @@ impl Session<'_> {
     }
 
     fn special(&mut self, path: &Path, name: &OsStr, member: &Member) -> Result<(), Failure> {
-        let dir = self.dirs.current()?;
-        if let Room::Kept = Room::of(dir, name, &member.node, self.options)? {
+        if let Room::Kept = self.room(path, &member.node)? {
             self.skip(path);
             return Ok(());
         }
+        let dir = self.dirs.current()?;
         let temporary = file::temporary_name();
         dir.create_special(&temporary, &member.node)?;
         let target = Target::Entry {
@@ -224,6 +231,26 @@ impl Session<'_> {
         self.report.others += 1;
         self.done(path, "restored", 0, failures);
         Ok(())
+    }
+
+    /// What may come to `path`, in the directory that we are in; a directory there goes if that was asked for.
+    fn room(&mut self, path: &Path, node: &Node) -> io::Result<Room> {
+        let (dir, name) = (self.dirs.current()?, path.file_name().unwrap_or_default());
+        let Some(there) = dir.stat(name)? else {
+            return Ok(Room::Free);
+        };
+        if !there.is_dir() {
+            return Ok(Room::of(&there, node, self.options));
+        }
+        match self.remover {
+            Some(_) if self.options.overwrite.keeps(&there, node.mtime) => return Ok(Room::Kept),
+            Some(remover) => remover.entry(dir, name, &Path::new("/").join(path))?,
+            None => {}
+        }
+        match dir.stat(name)? {
+            None => Ok(Room::Free),
+            Some(_) => Err(io::Error::other("there is a directory in its place")),
+        }
     }
 
     /// Tell of an entry, and of what could not be set.
@@ -250,6 +277,23 @@ impl Session<'_> {
     }
 }
 
+/// Remove what is in the place of a directory and is none.
+fn make_way_for_dir(
+    parent: &TargetDir,
+    name: &OsStr,
+    path: &Path,
+    node: &Node,
+    options: &RestoreOptions,
+    remover: &Remover<'_>,
+) -> io::Result<()> {
+    match parent.stat(name)? {
+        Some(there) if !there.is_dir() && !options.overwrite.keeps(&there, node.mtime) => {
+            remover.entry(parent, name, path)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What may come into the place of an entry.
 enum Room {
     /// The archive's entry.
@@ -261,22 +305,16 @@ enum Room {
 }
 
 impl Room {
-    fn of(dir: &TargetDir, name: &OsStr, node: &Node, options: &RestoreOptions) -> io::Result<Self> {
-        let Some(there) = dir.stat(name)? else {
-            return Ok(Self::Free);
-        };
-        if there.is_dir() {
-            return Err(io::Error::other("there is a directory in its place"));
-        }
+    fn of(there: &Stat, node: &Node, options: &RestoreOptions) -> Self {
         // The other names of a file may lie outside of the target.
         let is_same = there.is_file() && there.nlink == 1 && (there.size, there.mtime) == (node.size, node.mtime);
-        Ok(if options.overwrite.keeps(&there, node.mtime) {
+        if options.overwrite.keeps(there, node.mtime) {
             Self::Kept
         } else if is_same && options.overwrite == Overwrite::IfChanged {
             Self::Same
         } else {
             Self::Free
-        })
+        }
     }
 }
 
