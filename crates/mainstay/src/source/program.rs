@@ -135,10 +135,13 @@ impl Read for Reader {
             Some(stdout) => stdout,
             None => {
                 let Output {
-                    words, surroundings, ..
+                    programs,
+                    words,
+                    surroundings,
+                    ..
                 } = &self.output;
-                let running =
-                    Running::start_in(words, surroundings).map_err(|error| io::Error::other(refused(&error)))?;
+                let started = programs.start(words, surroundings);
+                let running = started.map_err(|error| io::Error::other(refused(&error)))?;
                 let (stdout, ending) = running.split();
                 state.ending = Some(ending);
                 self.stdout.insert(Patient::new(stdout, self.output.cancel.clone()))

@@ -216,3 +216,46 @@ fn a_redis_server_that_cannot_be_used_is_a_problem_of_its_part_alone() {
     let (code, report) = jobs.report(&["run"]);
     assert_eq!((code, &report["outcome"]), (1, &Value::from("failed")), "{report}");
 }
+
+/// The client runs where the server does: in its container, which nothing else can reach.
+#[test]
+fn a_redis_server_in_a_container_is_captured_and_put_back_there() {
+    let engine = testkit::docker::DockerEngine::start();
+    engine.run(
+        "cache",
+        "redis:7",
+        &[],
+        &["redis-server", "--save", "", "--requirepass", "hush"],
+    );
+    let inside = |words: &[&str]| {
+        let output = engine.docker(&[&["exec", "--env", "REDISCLI_AUTH=hush", "cache", "redis-cli"], words].concat());
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let begin = Instant::now();
+    while inside(&["set", "key", "value \u{1f512}"]) != "OK" {
+        assert!(begin.elapsed() < Duration::from_secs(30), "redis-server did not start");
+    }
+    let jobs = Jobs::new(&configuration(
+        "      - redis: {container: cache, password: {file: redis-password}}",
+    ));
+    fs::write(jobs.scene.path("redis-password"), "hush\n").unwrap();
+    let run = |words: &[&str]| {
+        jobs.scene
+            .ended(jobs.command(words).env("DOCKER_HOST", engine.address()))
+    };
+    let captured = run(&["run", "--init"]);
+    assert_eq!(captured.code, 0, "{captured}");
+    inside(&["flushall"]);
+    let restored = run(&["-r", "main", "restore", "latest", "--part", "/redis/cache", "--yes"]);
+    assert_eq!(restored.code, 0, "{restored}");
+    assert_eq!(inside(&["--raw", "get", "key"]), "value \u{1f512}");
+    let unknown = configuration("      - redis: {container: cash, password: {file: redis-password}}");
+    jobs.configure(&unknown);
+    let missing = run(&["probe"]);
+    assert!(
+        missing.code == 1
+            && missing.stdout.contains("there is no container `cash`")
+            && missing.stdout.contains("cache"),
+        "{missing}"
+    );
+}
