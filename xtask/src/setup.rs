@@ -24,6 +24,8 @@ const FOR_TESTS: &[Package] = &[
     ("ssh-keygen", "openssh-client"),
     ("/usr/sbin/sshd", "openssh-server"),
     ("rclone", "rclone"),
+    ("/usr/sbin/mariadbd", "mariadb-server"),
+    ("mariadb-dump", "mariadb-client"),
     ("npm", "npm"),
     ("pip3", "python3-pip"),
 ];

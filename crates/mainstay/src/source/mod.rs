@@ -1,8 +1,9 @@
-//! What can be protected: one file per kind of source, with three verbs each: capture, restore, prove.
+//! What can be protected: one file or directory per kind of source, with three verbs each: capture, restore, prove.
 
 mod command;
 pub mod databases;
 mod files;
+mod mysql;
 mod patient;
 mod piece;
 mod probe;
@@ -13,6 +14,7 @@ mod stored;
 
 pub use command::CommandSource;
 pub use files::FilesSource;
+pub use mysql::{Dialect, MysqlSource};
 pub use patient::Patient;
 pub use piece::{Item, Piece, Stream};
 pub use probe::{Found, Probe};
@@ -134,6 +136,10 @@ pub fn open(source: &model::Source) -> Result<Box<dyn Source>, Misuse> {
     Ok(match &source.kind {
         SourceKind::Files(files) => Box::new(FilesSource::new(files.clone(), source.required)),
         SourceKind::Command(command) => Box::new(CommandSource::new(command.clone(), source.required)),
+        SourceKind::Mysql(database) => Box::new(MysqlSource::new(Dialect::Mysql, database.clone(), source.required)),
+        SourceKind::Mariadb(database) => {
+            Box::new(MysqlSource::new(Dialect::Mariadb, database.clone(), source.required))
+        }
         other => {
             let message = format!("sources of kind `{}` cannot be captured", other.name());
             return Err(Misuse::new(message, "Take the source out."));

@@ -5,6 +5,7 @@
 //! * [`config`]: the configuration file: found, checked, shown, written.
 //! * [`jobs`]: `run` and `sync`: jobs of a configuration, into repositories of both formats.
 //! * [`contract`]: what every kind of source promises: captured, proven in scratch, put back, nothing replaced unasked.
+//! * [`mysql`]: a MariaDB server: every type, one table, accounts, what goes wrong, and writers meanwhile.
 //! * [`oracle`]: restic reads, checks, prunes and restores what we write, and we what it writes.
 //! * [`crash`]: the program dies, or its store fails, at every call; disks are full; stores lie.
 //! * [`damage`]: each kind of object damaged in each way: detected, named, and the rest restored.
@@ -35,6 +36,7 @@ mod damage;
 mod engine;
 mod jobs;
 mod live;
+mod mysql;
 mod named;
 mod oracle;
 mod peer;

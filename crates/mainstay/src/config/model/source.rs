@@ -1,7 +1,7 @@
 //! Sources: what is protected.
 
 use super::application::{self, Docker, Grafana, HetznerServer, Http, N8n};
-use super::database::{self, Database, Mongodb, Postgres, Redis};
+use super::database::{self, Database, Mongodb, Postgres, Reached, Redis};
 use super::fields::{Fields, path};
 use super::job::built;
 use crate::config::Misuse;
@@ -144,16 +144,29 @@ impl Source {
     pub fn check_executable(&self) -> Result<(), Misuse> {
         match &self.kind {
             SourceKind::Files(_) | SourceKind::Command(_) => Ok(()),
+            SourceKind::Mysql(database) | SourceKind::Mariadb(database) => self.check_reached(&database.server),
             other => {
                 let place = self.origin.place().unwrap_or_default();
                 let message = format!(
                     "{place}: this version cannot back up sources of kind `{}`",
                     other.name()
                 );
-                let hint = "It can back up `files` and `command`: use a dump with `command`, or take the source out.";
+                let hint = "It can back up `files`, `command`, `mysql` and `mariadb`: use a dump with `command`, or take the source out.";
                 Err(Misuse::new(message, hint))
             }
         }
+    }
+
+    fn check_reached(&self, server: &Reached) -> Result<(), Misuse> {
+        if server.container.is_none() {
+            return Ok(());
+        }
+        let place = self.origin.place().unwrap_or_default();
+        let message = format!("{place}: this version cannot run programs in containers");
+        Err(Misuse::new(
+            message,
+            "Write `host:` and the port that the container publishes instead of `container:`.",
+        ))
     }
 }
 
