@@ -1,8 +1,8 @@
 //! From a server to parts: a dump of each database, and the accounts.
 
-use super::census::Census;
 use super::connected::Connected;
 use super::dialect::Dialect;
+use super::dump::Dump;
 use super::errors::Class;
 use super::rewrite::quoted;
 use super::rights::Rights;
@@ -12,11 +12,9 @@ use crate::config::Misuse;
 use crate::engine::manifest::{Facts, Grade};
 use crate::source::databases::choose;
 use crate::source::program::Output;
-use crate::source::{Found, Item, Piece, Probe, Stream, Surroundings};
+use crate::source::{Found, Item, Piece, Probe, Surroundings};
 use parking_lot::Mutex;
-use repository::{Error, Event, Id, Result};
-use std::io::{self, Cursor, Read, Write as _};
-use std::path::PathBuf;
+use repository::{Error, Event};
 use std::sync::Arc;
 
 /// What is going to be dumped.
@@ -258,102 +256,4 @@ fn notes(surveyed: &Surveyed) -> Vec<String> {
         ));
     }
     notes
-}
-
-/// A dump of one database that has not begun.
-struct Dump {
-    server: Connected,
-    database: String,
-    header: String,
-    facts: Arc<Mutex<Facts>>,
-}
-
-impl Dump {
-    fn stream(self, output: Output, path: PathBuf) -> Stream {
-        let Stream { path, reader, finish } = output.into_stream(path);
-        let counted: Arc<Mutex<Counted>> = Arc::default();
-        let reader = Reader {
-            server: self.server.clone(),
-            database: self.database.clone(),
-            header: Cursor::new(self.header.clone().into_bytes()),
-            begun: false,
-            inner: reader,
-            counted: Arc::clone(&counted),
-        };
-        let finish = move || {
-            finish().map_err(|error| sorted(error, &self.database))?;
-            self.conclude(std::mem::take(&mut *counted.lock()))
-        };
-        Stream {
-            path,
-            reader: Box::new(reader),
-            finish: Box::new(finish),
-        }
-    }
-
-    fn conclude(&self, counted: Counted) -> Result<()> {
-        let (found, bytes) = counted.census.finish().map_err(|reason| Error::Refused {
-            message: format!("the dump of `{}` is not whole: {reason}", self.database),
-            hint: "Run the job again; if it happens again, look at the server's log.".to_owned(),
-        })?;
-        // A schema that changed meanwhile may be the old or the new one.
-        let schema = survey::schema_hash(&self.server, &self.database).ok();
-        let mut facts = self.facts.lock();
-        if let (Some(hash), true) = (schema, schema == counted.schema) {
-            facts.more.insert("schema_sha256".to_owned(), hash.to_hex().into());
-        }
-        facts.bytes = Some(bytes);
-        found.record(&mut facts);
-        Ok(())
-    }
-}
-
-/// The dump program's complaint, with what to do about it.
-fn sorted(error: Error, database: &str) -> Error {
-    match error {
-        Error::Refused { message, hint } => {
-            let hint = match Class::of(&message) {
-                Class::Other => hint,
-                class => class.hint().to_owned(),
-            };
-            Error::Refused {
-                message: format!("the dump of `{database}` failed: {message}"),
-                hint,
-            }
-        }
-        other => other,
-    }
-}
-
-/// What is known while a dump passes.
-#[derive(Default)]
-struct Counted {
-    census: Census,
-    schema: Option<Id>,
-}
-
-/// Reads a dump and counts what is in it.
-struct Reader {
-    server: Connected,
-    database: String,
-    header: Cursor<Vec<u8>>,
-    begun: bool,
-    inner: Box<dyn Read + Send>,
-    counted: Arc<Mutex<Counted>>,
-}
-
-impl Read for Reader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut counted = self.counted.lock();
-        if !std::mem::replace(&mut self.begun, true) {
-            // Without it less is compared later.
-            counted.schema = survey::schema_hash(&self.server, &self.database).ok();
-        }
-        let read = match self.header.read(buffer)? {
-            0 => self.inner.read(buffer)?,
-            read => read,
-        };
-        counted.census.write_all(&buffer[..read])?;
-        Ok(read)
-    }
 }

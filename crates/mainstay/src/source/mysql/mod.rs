@@ -6,6 +6,7 @@ mod capture;
 mod census;
 mod connected;
 mod dialect;
+mod dump;
 mod errors;
 mod prove;
 mod restore;
