@@ -45,6 +45,11 @@ ALTER DATABASE app COLLATE utf8mb4_general_ci//
 CREATE PROCEDURE later() SELECT 1//
 "#;
 
+/// A job that stores to one repository.
+fn in_one(sources: &str) -> String {
+    configuration(sources).replace("to: [main, archives]", "to: [main]")
+}
+
 /// A source that reaches a server through its socket as root.
 fn source(server: &MariadbServer, more: &str) -> String {
     let socket = server.socket();
@@ -122,7 +127,7 @@ fn heavy_one_table_or_all_of_a_mariadb_comes_back() {
         "CREATE DATABASE users; CREATE TABLE users.mi (id INT) ENGINE=MyISAM; INSERT INTO users.mi VALUES (1),(2),(3)",
     );
     server.sql("GRANT EXECUTE ON PROCEDURE app.pr TO ghost@'%'; CREATE ROLE boss; GRANT SELECT ON app.* TO boss; GRANT boss TO ghost@'%'");
-    let jobs = Jobs::new(&configuration(&source(
+    let jobs = Jobs::new(&in_one(&source(
         &server,
         ", assert: ['SELECT COUNT(*) = 2 FROM app.parent']",
     )));
@@ -268,7 +273,7 @@ fn heavy_what_is_wrong_with_a_mariadb_is_said() {
     let jobs = Jobs::new("");
     let password = |text: &str| fs::write(jobs.scene.path("dbpassword"), text).unwrap();
     let run = |source: &str, code: i32, part: &str| {
-        jobs.configure(&configuration(&format!("      - files: ./data\n{source}")));
+        jobs.configure(&in_one(&format!("      - files: ./data\n{source}")));
         let ran = jobs.run(&["run", "--init"]);
         assert!(ran.code == code && ran.to_string().contains(part), "{part}: {ran}");
         assert!(
@@ -363,7 +368,7 @@ fn heavy_a_dump_that_dies_makes_no_part() {
     let server = MariadbServer::start();
     server.sql("CREATE DATABASE app; CREATE TABLE app.t (id INT); INSERT INTO app.t SELECT seq FROM seq_1_to_20000");
     let sources = format!("      - files: ./data\n{}", source(&server, ", databases: [app]"));
-    let jobs = Jobs::new(&configuration(&sources));
+    let jobs = Jobs::new(&in_one(&sources));
     let version = "[ \"$1\" = --version ] && exec /usr/bin/mariadb-dump --version";
     let killed = format!("{version}\n/usr/bin/mariadb-dump \"$@\" | head -c 50000\nkill -9 $$");
     let cut = format!("{version}\n/usr/bin/mariadb-dump \"$@\" | head -c 50000");
@@ -392,7 +397,7 @@ fn heavy_a_dump_that_dies_makes_no_part() {
         );
     }
     let before = jobs.restic("main", &["snapshots", "--json"]);
-    jobs.configure(&configuration(&source(&server, ", databases: [app], required: true")));
+    jobs.configure(&in_one(&source(&server, ", databases: [app], required: true")));
     let (code, text) = with_programs(&jobs, &[("mariadb-dump", &killed)], &["run"]);
     assert_eq!(code, 1, "{text}");
     assert_eq!(jobs.restic("main", &["snapshots", "--json"]), before);
@@ -408,7 +413,7 @@ fn heavy_a_dump_that_dies_makes_no_part() {
 fn heavy_a_drill_without_a_server_program_says_so() {
     let server = MariadbServer::start();
     server.sql("CREATE DATABASE app; CREATE TABLE app.t (id INT); INSERT INTO app.t VALUES (1),(2)");
-    let jobs = Jobs::new(&configuration(&source(
+    let jobs = Jobs::new(&in_one(&source(
         &server,
         ", assert: ['SELECT COUNT(*) = 3 FROM app.t', 'SELECT 1 FROM other.t']",
     )));
@@ -443,7 +448,7 @@ fn heavy_a_mariadb_in_use_is_captured_as_of_one_moment() {
     server.sql("CREATE DATABASE bank; CREATE TABLE bank.a (id INT PRIMARY KEY, balance INT); \
                 CREATE TABLE bank.b (id INT PRIMARY KEY, balance INT, pad CHAR(200)); \
                 INSERT INTO bank.a SELECT seq, 100 FROM seq_1_to_100; INSERT INTO bank.b SELECT seq, 100, 'x' FROM seq_1_to_20000");
-    let jobs = Jobs::new(&configuration(&source(&server, ", databases: [bank]")));
+    let jobs = Jobs::new(&in_one(&source(&server, ", databases: [bank]")));
     let sum = |database: &str| {
         server.sql(&format!(
             "SELECT (SELECT SUM(balance) FROM {database}.a) + (SELECT SUM(balance) FROM {database}.b)"

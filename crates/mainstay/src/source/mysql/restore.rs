@@ -22,7 +22,7 @@ enum Target {
     /// The database is there, and nothing in it that would be replaced.
     Free(Database),
     /// What is there has to go first.
-    Occupied,
+    Occupied(Database),
 }
 
 /// A restore that was decided on.
@@ -51,7 +51,7 @@ impl MysqlSource {
             collation: fact(stored, "collation")?.to_owned(),
         };
         let target = target(&server, &rewrite)?;
-        if target == Target::Occupied && !options.overwrite {
+        if matches!(target, Target::Occupied(_)) && !options.overwrite {
             let hint = match &rewrite.only {
                 Some(_) => "Restore it into another database with `--as DATABASE`, or replace it with `--overwrite`.",
                 None => "Restore beside it with `--as DATABASE`, or replace it with `--overwrite`.",
@@ -108,7 +108,7 @@ fn target(server: &Connected, rewrite: &Rewrite) -> Result<Target> {
         None => survey::counts(server, &rewrite.to)?.iter().any(|(_, count)| *count > 0),
     };
     Ok(if is_occupied {
-        Target::Occupied
+        Target::Occupied(there)
     } else {
         Target::Free(there)
     })
@@ -131,7 +131,7 @@ impl Restore<'_> {
         let mut steps = match &self.target {
             Target::Missing => vec![create, load, undo],
             Target::Free(_) => vec![load, undo],
-            Target::Occupied => vec![
+            Target::Occupied(_) => vec![
                 format!(
                     "rehearse: load {what} into a database of its own, count its rows, and remove it; a failure changes nothing"
                 ),
@@ -191,7 +191,10 @@ impl Restore<'_> {
             Target::Free(before) => match &self.rewrite.only {
                 Some(table) => {
                     let drop = format!("DROP TABLE IF EXISTS {}.{}", quoted(&self.rewrite.to), quoted(table));
-                    self.load(&self.rewrite).inspect_err(|_| self.clean(&drop))
+                    let loaded = self.load(&self.rewrite).inspect_err(|_| self.clean(&drop));
+                    // Around triggers, the dump sets what the database had then.
+                    self.server.query(&alter(before))?;
+                    loaded
                 }
                 None => {
                     self.server.query(&alter(&self.database))?;
@@ -201,18 +204,22 @@ impl Restore<'_> {
                     })
                 }
             },
-            Target::Occupied => self.exchange(),
+            Target::Occupied(before) => self.exchange(before),
         }
     }
 
     /// What is there goes only after the dump has shown that it can be loaded. Tables could be moved, but triggers, views, routines and
     /// events cannot, so that it is loaded a second time.
-    fn exchange(&self) -> anyhow::Result<Restored> {
+    fn exchange(&self, before: &Database) -> anyhow::Result<Restored> {
         self.rehearse()?;
         if self.rewrite.only.is_none() {
             self.replace(&self.database)?;
         }
-        self.load(&self.rewrite).map_err(|error| {
+        let loaded = self.load(&self.rewrite);
+        if self.rewrite.only.is_some() {
+            self.server.query(&alter(before))?;
+        }
+        loaded.map_err(|error| {
             let refused = Error::Refused {
                 message: format!("{} is half restored: {}", what(&self.rewrite), explain::chain(&error)),
                 hint: "The dump is still whole: remove the cause, and repeat the restore with `--overwrite`."

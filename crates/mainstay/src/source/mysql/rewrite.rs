@@ -92,16 +92,16 @@ impl State<'_> {
         self.enter(&statement);
         let is_for_session = matches!(statement, Statement::Set | Statement::Comment(_)) && !self.in_block;
         let in_section = self.section.as_ref().is_some_and(|section| self.is_wanted(section));
-        let is_of_another = !is_for_session && !in_section || statement == Statement::AlterDatabase;
-        if self.rewrite.only.is_some() && is_of_another {
+        if self.rewrite.only.is_some() && !is_for_session && !in_section {
             // What follows has to begin a line, as it did.
             return self.pass(b"\n");
         }
-        // One table goes without its sequences: it keeps using those that there are.
-        let is_renamed = self.rewrite.from != self.rewrite.to && self.rewrite.only.is_none();
+        let is_renamed = self.rewrite.from != self.rewrite.to;
         match statement {
             _ if !is_renamed => self.pass(text),
             Statement::AlterDatabase => self.pass(&self.altered(text)),
+            // One table goes without its sequences: it keeps using those that there are.
+            _ if self.rewrite.only.is_some() => self.pass(text),
             Statement::Table(_) | Statement::View(_) => self.pass(&self.requalified(text)),
             Statement::Event { made: true } => self.pass(&disabled(text)),
             _ => self.pass(text),

@@ -133,6 +133,8 @@ fn options(dialect: Dialect, data: &Path) -> Vec<OsString> {
         "--innodb-doublewrite=0",
         "--performance-schema=OFF",
         "--max-allowed-packet=1G",
+        "--max-connections=20",
+        "--table-open-cache=400",
     ]
     .map(OsString::from)
     .to_vec();
