@@ -7,7 +7,6 @@ use super::server::Server;
 use super::version::is_mariadb;
 use crate::exec::{self, Ending};
 use crate::source::program::Programs;
-use anyhow::Context as _;
 use repository::{Cancel, Error};
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -66,18 +65,27 @@ pub fn start(
     if dialect == Dialect::Mariadb && is_missing(INSTALLER) {
         return Ok(Err(format!("there is no `{INSTALLER}` on this host")));
     }
-    fs::create_dir(&data)?;
+    let temporary = directory.join("tmp");
     let owner = owner()?;
-    if let Some(owner) = &owner {
-        chown(&data, Some(owner.user), Some(owner.group))?;
+    for own in [&data, &temporary] {
+        fs::create_dir(own)?;
+        if let Some(owner) = &owner {
+            chown(own, Some(owner.user), Some(owner.group))?;
+        }
+    }
+    if owner.is_some() {
         fs::set_permissions(directory, Permissions::from_mode(0o711))?;
     }
-    let mut common = vec![OsString::from("--no-defaults"), with("--datadir=", &data)];
+    let mut common = vec![
+        OsString::from("--no-defaults"),
+        with("--datadir=", &data),
+        with("--tmpdir=", &temporary),
+    ];
     common.extend(owner.iter().map(|owner| format!("--user={}", owner.name).into()));
     if matches!(names, "0" | "1") {
         common.push(format!("--lower-case-table-names={names}").into());
     }
-    initialize(dialect, program, &common).context("the scratch server's directory cannot be made")?;
+    initialize(dialect, program, &common).map_err(|error| not_started(errors::last_words(&error)))?;
     let mut words = vec![OsString::from(program)];
     words.extend(common);
     words.extend(options(dialect, &data));
@@ -189,13 +197,17 @@ fn wait(data: &Path, cancel: &Cancel) -> anyhow::Result<()> {
             let last = log
                 .lines()
                 .rfind(|line| line.contains("[ERROR]") && !line.contains("Aborting"));
-            return Err(Error::Refused {
-                message: format!("the scratch server does not start: {}", last.unwrap_or("it does not say why")),
-                hint: "Check that there is space, and that another user than root may look into the directory (--scratch).".to_owned(),
-            }
-            .into());
+            return Err(not_started(last.unwrap_or("it does not say why")).into());
         }
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())
+}
+
+fn not_started(reason: &str) -> Error {
+    Error::Refused {
+        message: format!("the scratch server does not start: {reason}"),
+        hint: "Check that there is space, and that another user than root can get to the directory (--scratch)."
+            .to_owned(),
+    }
 }
