@@ -26,6 +26,8 @@ const FOR_TESTS: &[Package] = &[
     ("rclone", "rclone"),
     ("dockerd", "docker.io"),
     ("redis-server", "redis-server"),
+    ("/usr/sbin/mariadbd", "mariadb-server"),
+    ("mariadb-dump", "mariadb-client"),
     ("npm", "npm"),
     ("pip3", "python3-pip"),
 ];

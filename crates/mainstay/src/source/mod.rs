@@ -1,8 +1,9 @@
-//! What can be protected: one file per kind of source, with three verbs each: capture, restore, prove.
+//! What can be protected: one file or directory per kind of source, with three verbs each: capture, restore, prove.
 
 mod command;
 pub mod databases;
 mod files;
+mod mysql;
 mod patient;
 mod piece;
 mod probe;
@@ -15,6 +16,7 @@ mod stored;
 
 pub use command::CommandSource;
 pub use files::FilesSource;
+pub use mysql::{Dialect, MysqlSource};
 pub use patient::Patient;
 pub use piece::{Item, Piece, Stream};
 pub use probe::{Found, Probe};
@@ -140,6 +142,10 @@ pub fn open(source: &model::Source) -> Result<Box<dyn Source>, Misuse> {
         SourceKind::Command(command) => Box::new(CommandSource::new(command.clone(), source.required)),
         SourceKind::Redis(redis) => Box::new(RedisSource::new(redis.clone(), source.required)),
         SourceKind::Sqlite(sqlite) => Box::new(SqliteSource::new(sqlite.clone(), source.required)),
+        SourceKind::Mysql(database) => Box::new(MysqlSource::new(Dialect::Mysql, database.clone(), source.required)),
+        SourceKind::Mariadb(database) => {
+            Box::new(MysqlSource::new(Dialect::Mariadb, database.clone(), source.required))
+        }
         other => {
             let message = format!("sources of kind `{}` cannot be captured", other.name());
             return Err(Misuse::new(message, "Take the source out."));

@@ -7,6 +7,7 @@
 //! * [`docker`]: programs in containers of a real Docker engine.
 //! * [`jobs`]: `run` and `sync`: jobs of a configuration, into repositories of both formats.
 //! * [`contract`]: what every kind of source promises: captured, proven in scratch, put back, nothing replaced unasked.
+//! * [`mysql`]: a MariaDB server: every type, one table, accounts, what goes wrong, and writers meanwhile.
 //! * [`oracle`]: restic reads, checks, prunes and restores what we write, and we what it writes.
 //! * [`crash`]: the program dies, or its store fails, at every call; disks are full; stores lie.
 //! * [`damage`]: each kind of object damaged in each way: detected, named, and the rest restored.
@@ -41,6 +42,7 @@ mod docker;
 mod engine;
 mod jobs;
 mod live;
+mod mysql;
 mod named;
 mod oracle;
 mod peer;

@@ -143,7 +143,12 @@ impl Source {
     /// [`Misuse`] that says which kinds it can, if not.
     pub fn check_executable(&self) -> Result<(), Misuse> {
         match &self.kind {
-            SourceKind::Files(_) | SourceKind::Command(_) | SourceKind::Redis(_) | SourceKind::Sqlite(_) => Ok(()),
+            SourceKind::Files(_)
+            | SourceKind::Command(_)
+            | SourceKind::Mysql(_)
+            | SourceKind::Mariadb(_)
+            | SourceKind::Redis(_)
+            | SourceKind::Sqlite(_) => Ok(()),
             other => {
                 let place = self.origin.place().unwrap_or_default();
                 let message = format!(
