@@ -496,3 +496,75 @@ fn heavy_a_mariadb_in_use_is_captured_as_of_one_moment() {
         "somebody wrote"
     );
 }
+
+/// The programs are those of the container, in which alone the server can be reached.
+#[test]
+fn a_server_in_a_container_is_captured_and_put_back_there() {
+    let mut server = MariadbServer::start();
+    server.sql(
+        "CREATE DATABASE app; CREATE TABLE app.notes (text TEXT); INSERT INTO app.notes VALUES ('one'), ('zwölf');
+         CREATE USER backup@'127.0.0.1' IDENTIFIED BY 'hush'; GRANT ALL ON *.* TO backup@'127.0.0.1' WITH GRANT OPTION",
+    );
+    server.stop();
+    let engine = testkit::docker::DockerEngine::start();
+    let directory = server.file("");
+    let data = format!("--datadir={}", server.file("data").display());
+    let mut words = vec![
+        "/usr/sbin/mariadbd",
+        "--no-defaults",
+        "--user=mysql",
+        &data,
+        "--innodb-log-file-size=8M",
+    ];
+    words.extend([
+        "--bind-address=127.0.0.1",
+        "--port=3306",
+        "--socket=/tmp/socket",
+        "--skip-name-resolve",
+    ]);
+    engine.run("db_prod", "mariadb:10.11", &[&directory], &words);
+    let sql = |statement: &str| {
+        let client = [
+            "exec",
+            "--env",
+            "MYSQL_PWD=hush",
+            "db_prod",
+            "mariadb",
+            "--protocol=tcp",
+            "--host=127.0.0.1",
+        ];
+        let output = engine.docker(&[&client[..], &["--user=backup", "-N", "-e", statement]].concat());
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let begin = std::time::Instant::now();
+    while sql("SELECT 1") != "1" {
+        assert!(begin.elapsed().as_secs() < 60, "mariadbd did not start");
+    }
+    let with = |container: &str| {
+        in_one(&format!(
+            "      - mariadb: {{container: {container}, user: backup, password: {{file: dbpassword}}}}"
+        ))
+    };
+    let jobs = Jobs::new(&with("db_prod"));
+    fs::write(jobs.scene.path("dbpassword"), "hush").unwrap();
+    let run = |words: &[&str]| {
+        jobs.scene
+            .ended(jobs.command(words).env("DOCKER_HOST", engine.address()))
+    };
+    let captured = run(&["run", "--init"]);
+    assert_eq!(captured.code, 0, "{captured}");
+    sql("DROP DATABASE app");
+    let restored = run(&[
+        "restore",
+        "-r",
+        "main",
+        "latest",
+        "--part",
+        "/mysql/db_prod/app.sql",
+        "--yes",
+    ]);
+    assert_eq!(restored.code, 0, "{restored}");
+    assert_eq!(sql("SELECT group_concat(text) FROM app.notes"), "one,zwölf");
+    let drill = run(&["drill", "-r", "main", "latest"]);
+    assert_eq!(drill.code, 0, "{drill}");
+}
