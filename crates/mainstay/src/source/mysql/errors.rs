@@ -30,6 +30,8 @@ pub enum Class {
     Lost,
     /// The server lacks a plugin.
     Plugin,
+    /// An account is not in effect.
+    NoAccount,
     /// Something else.
     Other,
 }
@@ -48,6 +50,7 @@ impl Class {
             Some(2026) => Self::Tls,
             Some(2006 | 2013) => Self::Lost,
             Some(1524) => Self::Plugin,
+            Some(1133 | 1141) => Self::NoAccount,
             _ => Self::Other,
         }
     }
@@ -66,6 +69,7 @@ impl Class {
             Self::Tls => "Check `tls` and `ca_file`, and which certificate the server has.",
             Self::Lost => "Look at the server's log; a row may be larger than its `max_allowed_packet`.",
             Self::Plugin => "Install the plugin on the server.",
+            Self::NoAccount => "Check the account, and whether the server resolves names of hosts.",
             Self::Other => "Look at the message, and at the server's log.",
         }
     }
@@ -82,6 +86,7 @@ impl Class {
             Self::Tls => "the connection cannot be encrypted",
             Self::Lost => "the connection to the server was lost",
             Self::Plugin => "the server lacks a plugin",
+            Self::NoAccount => "there is no such account",
             Self::Other => "the server refuses",
         }
     }
