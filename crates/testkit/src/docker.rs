@@ -3,8 +3,8 @@
 //! No image can be fetched where tests run. A container's image is empty but for links; it sees `/usr` of the host, read-only, and so
 //! has a real PostgreSQL or whatever is installed.
 
-use std::fs::{self, File};
-use std::os::unix::fs::symlink;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -98,6 +98,8 @@ impl DockerEngine {
             for directory in ["etc", "tmp", "run", "var/run", "usr", "root"] {
                 fs::create_dir_all(root.join(directory)).expect("a directory");
             }
+            // Servers that are not root make their temporary files here.
+            fs::set_permissions(root.join("tmp"), Permissions::from_mode(0o1777)).expect("the directory is ours");
             for link in ["bin", "sbin", "lib", "lib64"] {
                 symlink(PathBuf::from("usr").join(link), root.join(link)).expect("a link");
             }
