@@ -37,7 +37,7 @@ const KEPT: usize = 2;
 /// Scenes in which the program is killed side by side: most of the time it waits for its locks to settle.
 const SCENES: usize = 3;
 /// In each scene it is killed so many times, at requests spread over all that a run makes.
-const KILLS: usize = 10;
+const KILLS: usize = 7;
 
 /// Kills the program at one of its requests.
 #[derive(Default)]
