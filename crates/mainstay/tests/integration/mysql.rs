@@ -535,7 +535,19 @@ fn a_server_in_a_container_is_captured_and_put_back_there() {
             "--protocol=tcp",
             "--host=127.0.0.1",
         ];
-        let output = engine.docker(&[&client[..], &["--user=backup", "-N", "-e", statement]].concat());
+        let output = engine.docker(
+            &[
+                &client[..],
+                &[
+                    "--user=backup",
+                    "--default-character-set=utf8mb4",
+                    "-N",
+                    "-e",
+                    statement,
+                ],
+            ]
+            .concat(),
+        );
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     };
     let begin = std::time::Instant::now();
