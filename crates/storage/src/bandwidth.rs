@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::clock::Pause;
-use crate::{ObjectInfo, ObjectWriter, Options, Result, Store};
+use crate::{Inspect, ObjectInfo, ObjectWriter, Options, Result, Store};
 
 /// Spreads transfers over time so that on average no more than the given bytes per second pass.
 ///
@@ -127,6 +127,10 @@ impl Store for BandwidthLimit {
 
     fn max_stream_bytes(&self) -> Option<u64> {
         self.inner.max_stream_bytes()
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        self.inner.inspect()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
-use crate::{ObjectInfo, ObjectWriter, Result, Store};
+use crate::{Inspect, ObjectInfo, ObjectWriter, Result, Store};
 
 /// Lets at most a fixed number of calls through at once; the others wait their turn.
 ///
@@ -114,6 +114,10 @@ impl Store for ConcurrencyLimit {
 
     fn max_stream_bytes(&self) -> Option<u64> {
         self.inner.max_stream_bytes()
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        self.inner.inspect()
     }
 }
 

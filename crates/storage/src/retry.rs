@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::clock::Pause;
-use crate::{Error, ObjectInfo, ObjectWriter, OnRetry, Options, Result, RetryOptions, Store};
+use crate::{Error, Inspect, ObjectInfo, ObjectWriter, OnRetry, Options, Result, RetryOptions, Store};
 
 /// When and how long to wait before the next try, and whom to tell.
 #[derive(Clone)]
@@ -144,6 +144,10 @@ impl Store for RetryStore {
 
     fn max_stream_bytes(&self) -> Option<u64> {
         self.inner.max_stream_bytes()
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        self.inner.inspect()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use storage::{Error, ErrorKind, ObjectInfo, ObjectWriter, Result, Store};
+use storage::{Error, ErrorKind, Inspect, ObjectInfo, ObjectWriter, Result, Store};
 
 use crate::recording::Operation;
 
@@ -264,6 +264,10 @@ impl Store for FaultyStore {
 
     fn max_stream_bytes(&self) -> Option<u64> {
         self.inner.max_stream_bytes()
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        self.inner.inspect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use storage::{ObjectInfo, ObjectWriter, Result, Store};
+use storage::{Inspect, ObjectInfo, ObjectWriter, Result, Store};
 
 use crate::recording::Operation;
 
@@ -79,5 +79,9 @@ impl Store for HookedStore {
 
     fn max_stream_bytes(&self) -> Option<u64> {
         self.inner.max_stream_bytes()
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        self.inner.inspect()
     }
 }
