@@ -17,6 +17,7 @@
 //! * [`several`]: one reading for several repositories, of which some fail; requests to stop.
 //! * [`ten`]: ten repositories, of which three fail, hang and lie.
 //! * [`s3`]: the program against an S3 server that fails.
+//! * [`object_lock`]: buckets with versions and object lock; `doctor` on them.
 //! * [`rclone`]: the program on a remote of rclone.
 //! * [`sftp`]: the program against an SSH server.
 //! * [`engine`]: the engine in the process, on stores that tests control.
@@ -34,6 +35,7 @@ mod engine;
 mod jobs;
 mod live;
 mod named;
+mod object_lock;
 mod oracle;
 mod peer;
 mod purge;
