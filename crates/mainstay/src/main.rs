@@ -5,6 +5,11 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     memory::hand_back_large_buffers();
+    match cli::answer() {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => return ExitCode::from(cli::usage_error(&error, false).code()),
+    }
     let (globals, command) = match cli::parse() {
         Ok(parsed) => parsed,
         Err(error) => return ExitCode::from(cli::usage_error(&error, cli::asks_for_json()).code()),

@@ -178,6 +178,9 @@ impl Error {
                 }
                 Kind::NotFound => "The object is missing; run `mainstay check` to see what is affected.",
                 Kind::PermissionDenied => refusal_hint(&error.location),
+                Kind::Held => {
+                    "Try again when that time is over: the store protects the object by its own rules (object lock, retention), from everybody."
+                }
                 Kind::Full => "Free space in the store; what was stored completely so far is used by the next run.",
                 Kind::TimedOut | Kind::Unavailable => {
                     "Check the network and the store, then run the command again: it goes on where it stopped."

@@ -9,6 +9,7 @@ pub mod archive;
 pub mod clock;
 mod error;
 mod filter;
+mod held;
 mod id;
 pub mod local;
 mod monitor;
@@ -20,6 +21,7 @@ mod substitute;
 
 pub use error::{Error, Result};
 pub use filter::{Filter, FilterBuilder, Marker, literal_pattern};
+pub use held::Held;
 pub use id::{Id, InvalidId};
 pub use monitor::{Cancel, Counters, Event, Monitor, Recorder};
 pub use size::{UnknownSize, parse_size, parse_size_in};

@@ -7,15 +7,16 @@
 use reqwest::StatusCode;
 use serde::Deserialize;
 
+use crate::remote::Connection;
 use crate::remote::errors::{kind_of_http, text_of};
-use crate::remote::{Connection, RemoteStore};
+use crate::s3::S3Store;
 use crate::{Addressing, B2Options, BucketLocation, ErrorKind, Options, Result, S3Location, S3Options, Secret, s3};
 
 /// Where keys are authorized.
 const BACKBLAZE: &str = "https://api.backblazeb2.com";
 
 /// The store at `location`. Asks Backblaze where the account's buckets are.
-pub(crate) fn open(location: &BucketLocation, options: &Options) -> Result<RemoteStore> {
+pub(crate) fn open(location: &BucketLocation, options: &Options) -> Result<S3Store> {
     let connection = Connection::new(&format!("b2://{location}"), options)?;
     let tell = &connection.tell;
     let (id, key) = options.b2.keys().map_err(|why| tell.misconfigured(why))?;

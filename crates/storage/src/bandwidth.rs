@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::clock::Pause;
-use crate::{ObjectInfo, ObjectWriter, Options, Result, Store};
+use crate::{Inspect, ObjectInfo, ObjectWriter, Options, Result, Store};
 
 /// Spreads transfers over time so that on average no more than the given bytes per second pass.
 ///
@@ -135,6 +135,10 @@ impl Store for BandwidthLimit {
 
     fn link_target(&self, name: &str) -> Result<Option<String>> {
         self.inner.link_target(name)
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        self.inner.inspect()
     }
 }
 

@@ -51,10 +51,25 @@ impl Pause {
     }
 }
 
-/// How long ago `time` was; `None` when it lies in the future.
+/// The time on this host's clock.
 #[expect(clippy::disallowed_methods, reason = "this is the clock of the crate")]
+pub(crate) fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// How long ago `time` was; `None` when it lies in the future.
 pub(crate) fn age(time: SystemTime) -> Option<Duration> {
-    SystemTime::now().duration_since(time).ok()
+    now().duration_since(time).ok()
+}
+
+/// How many seconds `time` is ahead of this host's clock; negative: behind.
+#[cfg(feature = "s3")]
+pub(crate) fn seconds_ahead(time: SystemTime) -> i64 {
+    let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    match age(time) {
+        Some(age) => -seconds(age),
+        None => time.duration_since(now()).map_or(0, seconds),
+    }
 }
 
 #[cfg(test)]

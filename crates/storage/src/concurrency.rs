@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
-use crate::{ObjectInfo, ObjectWriter, Result, Store};
+use crate::{Inspect, ObjectInfo, ObjectWriter, Result, Store};
 
 /// Lets at most a fixed number of calls through at once; the others wait their turn.
 ///
@@ -124,6 +124,10 @@ impl Store for ConcurrencyLimit {
     fn link_target(&self, name: &str) -> Result<Option<String>> {
         let _turn = self.gate.enter();
         self.inner.link_target(name)
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        self.inner.inspect()
     }
 }
 

@@ -1,6 +1,9 @@
 //! What can go wrong in a store, sorted by what a caller does about it.
 
 use std::fmt;
+use std::time::SystemTime;
+
+use crate::Hold;
 
 /// Result of a storage call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -19,6 +22,9 @@ pub struct Error {
     pub location: String,
     /// The next action as a sentence, where the backend knows better than what follows from `kind`.
     pub hint: Option<String>,
+    /// Of [`ErrorKind::Held`]: until when the store keeps the object, if it says. Boxed, because errors are returned everywhere and this
+    /// is rare.
+    pub held_until: Option<Box<SystemTime>>,
     /// The backend's own error.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -38,6 +44,7 @@ impl Error {
             object: object.into(),
             location: location.into(),
             hint: None,
+            held_until: None,
             source: None,
         }
     }
@@ -46,6 +53,17 @@ impl Error {
     #[must_use]
     pub fn with_hint(mut self, hint: Option<String>) -> Self {
         self.hint = hint;
+        self
+    }
+
+    /// The same failure, which is the doing of `hold` and not of whoever called.
+    #[must_use]
+    pub fn held(mut self, hold: Hold) -> Self {
+        self.kind = ErrorKind::Held;
+        self.held_until = match hold {
+            Hold::Until(time) => Some(Box::new(time)),
+            Hold::UntilLifted => None,
+        };
         self
     }
 
@@ -65,6 +83,8 @@ pub enum ErrorKind {
     NotFound,
     /// The store answered and refuses: credentials are wrong, or lack a permission.
     PermissionDenied,
+    /// The store protects the object from deletion and change for a time, and would refuse anybody.
+    Held,
     /// The object is shorter than the range asked for.
     Truncated,
     /// The name is not one that a store takes.
@@ -93,6 +113,7 @@ impl fmt::Display for ErrorKind {
         f.write_str(match self {
             Self::NotFound => "not found",
             Self::PermissionDenied => "permission denied",
+            Self::Held => "protected by the store for a time",
             Self::Truncated => "shorter than expected",
             Self::InvalidName => "not a valid object name",
             Self::Full => "no space left",

@@ -19,6 +19,7 @@ mod error;
 #[cfg(feature = "s3")]
 mod gcs;
 mod http_options;
+mod inspect;
 mod local;
 mod location;
 mod memory;
@@ -57,6 +58,7 @@ pub use bucket_options::{AzblobOptions, B2Options, DropboxOptions, GcsOptions};
 pub use clock::Sleep;
 pub use error::{Error, ErrorKind, Result};
 pub use http_options::HttpOptions;
+pub use inspect::{Hold, Inspect, ObjectLock, Versioning};
 pub use local::LocalStore;
 pub use location::{BucketLocation, Location, S3Location, WebLocation};
 pub use memory::MemoryStore;
@@ -98,7 +100,7 @@ pub struct ObjectInfo {
 ///   in no particular order, without temporary files of writes under way. A prefix names whole parts: `data` lists `data/…`, not
 ///   `database/…`; the empty prefix lists everything. A prefix under which nothing is stored lists nothing: it is no error.
 /// * **Missing objects** are [`ErrorKind::NotFound`] from `stat`, `read` and `read_range`. Deleting a missing object is `Ok`: a
-///   repeated delete must not fail.
+///   repeated delete must not fail. What the store itself protects for a time is [`ErrorKind::Held`], which no credentials change.
 /// * **Ranges** that end behind the end of the object are an error of kind [`ErrorKind::Truncated`], not a short answer.
 /// * Calls block. Every method may be called from many threads at once.
 pub trait Store: Send + Sync + Debug {
@@ -144,6 +146,11 @@ pub trait Store: Send + Sync + Debug {
     /// The object that the link `name` leads to; nothing if there is no such link, or if it leads elsewhere.
     fn link_target(&self, _name: &str) -> Result<Option<String>> {
         Ok(None)
+    }
+
+    /// What this store can be asked about itself, if it is of a kind that answers. These questions pass by limits and retries.
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        None
     }
 }
 

@@ -29,7 +29,7 @@ pub use web::WebLocation;
 /// | `memory:NAME` | a store of this process, for tests and trials |
 ///
 /// Restic's kind `swift:` is recognised and refused.
-/// The text form never shows a secret.
+/// The text form never shows a secret, and where the address holds none, it means the same when it is read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// A directory.
@@ -89,7 +89,7 @@ impl FromStr for Location {
             "file" => local(text, rest.strip_prefix("//").unwrap_or(rest)),
             "memory" => Ok(Self::Memory(rest.to_owned())),
             "s3" => s3(text, rest).map(Self::S3),
-            "rclone" => rclone_location::parse(text, rest).map(Self::Rclone),
+            "rclone" => rclone_location::parse(rest).map(Self::Rclone),
             "sftp" => sftp_location::parse(text, rest).map(Self::Sftp),
             "webdav+https" | "webdav+http" => web::parse(text, &text["webdav+".len()..]).map(Self::Webdav),
             "rest" => web::parse(text, rest).map(Self::Rest),
@@ -136,6 +136,9 @@ fn authority_of<'a>(text: &str, authority: &'a str, both: &str) -> Result<(Crede
     if host.is_empty() {
         return Err(refuse(text, "the host is missing".to_owned()));
     }
+    if host.contains(|c: char| c.is_whitespace() || matches!(c, '?' | '#' | '\\')) {
+        return Err(refuse(text, "the host is no name, or is followed by no `/`".to_owned()));
+    }
     let credentials = user
         .and_then(|user| user.split_once(':'))
         .map(|(name, secret)| (decode(name), decode(secret)));
@@ -179,7 +182,8 @@ fn decode(text: &str) -> String {
     let mut at = 0;
     while at < bytes.len() {
         let code = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+        let digits = code.filter(|code| code.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
             Some(byte) => (decoded.push(byte), at += 3).1,
             None => (decoded.push(bytes[at]), at += 1).1,
         }
@@ -208,6 +212,14 @@ fn masked(text: &str) -> String {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // A path that looks like an address of another kind.
+            Self::Local(path)
+                if path
+                    .to_str()
+                    .is_some_and(|text| text.parse().ok().as_ref() != Some(self)) =>
+            {
+                write!(f, "local:{}", path.display())
+            }
             Self::Local(path) => write!(f, "{}", path.display()),
             Self::Memory(name) => write!(f, "memory:{name}"),
             Self::S3(s3) => write!(f, "{s3}"),
@@ -271,7 +283,16 @@ mod tests {
             ("local:s3:odd", "s3:odd"),
         ] {
             assert_eq!(parse(text), Location::Local(path.into()), "{text}");
-            assert_eq!(parse(text).to_string(), path);
+            assert_eq!(parse(&parse(text).to_string()), parse(text), "{text}");
+        }
+        for (text, shown) in [
+            ("local:/srv/backup", "/srv/backup"),
+            ("local:s3:odd", "local:s3:odd"),
+            ("local:local:x", "local:local:x"),
+            ("local:swift:x", "local:swift:x"),
+            ("/srv/with:colon", "/srv/with:colon"),
+        ] {
+            assert_eq!(parse(text).to_string(), shown);
         }
         assert_eq!(parse("memory:abc"), Location::Memory("abc".into()));
         assert_eq!(parse("memory:abc").to_string(), "memory:abc");
@@ -339,6 +360,7 @@ mod tests {
             "s3:host",
             "s3:host/",
             "s3:https:///bucket",
+            "s3:https://u:hush@host?x/bucket",
             "s3:ftp://u:hush@host/bucket",
             "s3://bucket/../other",
             "s3:https://hush@host/bucket",

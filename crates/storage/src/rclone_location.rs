@@ -16,29 +16,57 @@ pub struct RcloneLocation {
 }
 
 /// Understand what follows `rclone:` in the address `text`.
-pub(crate) fn parse(text: &str, rest: &str) -> Result<RcloneLocation, Error> {
-    let hidden = || shown(text);
-    // An own backend begins with a colon, which does not end its name.
-    let Some((name, _)) = rest.strip_prefix(':').unwrap_or(rest).split_once(':') else {
-        return Err(refuse(&hidden(), "write it as `rclone:REMOTE:PATH`".to_owned()));
-    };
-    if name.is_empty() {
-        return Err(refuse(&hidden(), "the name of the remote is missing".to_owned()));
+pub(crate) fn parse(rest: &str) -> Result<RcloneLocation, Error> {
+    let refused = |why: &str| refuse(&format!("rclone:{}", shown(rest)), why.to_owned());
+    let (name, _) = split_name(rest);
+    if !rest[name.len()..].contains(':') {
+        return Err(refused("write it as `rclone:REMOTE:PATH`"));
+    }
+    if name.is_empty() || name == ":" {
+        return Err(refused("the name of the remote is missing"));
     }
     if rest.contains(']') {
-        return Err(refuse(&hidden(), "it cannot hold a `]`".to_owned()));
+        return Err(refused("it cannot hold a `]`"));
     }
+    let remote = rest.trim_end_matches('/');
+    // The root is not the directory in which the remote begins.
+    let is_root = remote.ends_with(':') && remote.len() < rest.len();
     Ok(RcloneLocation {
-        remote: rest.trim_end_matches('/').to_owned(),
+        remote: if is_root {
+            format!("{remote}/")
+        } else {
+            remote.to_owned()
+        },
     })
 }
 
-/// Without the parameters that stand between the first comma and the last colon.
-fn shown(text: &str) -> String {
-    match (text.find(','), text.rfind(':')) {
-        (Some(comma), Some(colon)) if comma < colon => format!("{},***{}", &text[..comma], &text[colon..]),
-        (Some(comma), _) => format!("{},***", &text[..comma]),
-        _ => text.to_owned(),
+/// The name of the remote, with the colon before it that marks an own backend, and the parameters behind it, if there are any.
+///
+/// Which colon ends the parameters depends on rclone's rules for quotes. Here it is the last of all: too much is hidden rather than
+/// too little.
+fn split_name(remote: &str) -> (&str, Option<&str>) {
+    let own = usize::from(remote.starts_with(':'));
+    let end = remote[own..].find([',', ':']).map_or(remote.len(), |at| own + at);
+    let (name, rest) = remote.split_at(end);
+    let parameters = rest
+        .starts_with(',')
+        .then(|| &rest[..rest.rfind(':').unwrap_or(rest.len())]);
+    (name, parameters)
+}
+
+/// Without the parameters, in which there may be a password.
+fn shown(remote: &str) -> String {
+    let (name, parameters) = split_name(remote);
+    match parameters {
+        Some(parameters) => format!("{name},***{}", &remote[name.len() + parameters.len()..]),
+        None => remote.to_owned(),
+    }
+}
+
+impl RcloneLocation {
+    /// Whether the text form leaves something out.
+    pub fn has_parameters(&self) -> bool {
+        split_name(&self.remote).1.is_some()
     }
 }
 
@@ -64,11 +92,18 @@ mod tests {
             ("rclone:nas:backups/x", "nas:backups/x", "rclone:nas:backups/x"),
             ("rclone:nas:", "nas:", "rclone:nas:"),
             ("rclone:nas:/srv/x/", "nas:/srv/x", "rclone:nas:/srv/x"),
+            ("rclone:nas:/", "nas:/", "rclone:nas:/"),
+            ("rclone:nas:a,b:c", "nas:a,b:c", "rclone:nas:a,b:c"),
             ("rclone::memory:bucket", ":memory:bucket", "rclone::memory:bucket"),
             (
                 "rclone::sftp,host=a,pass=hush:x",
                 ":sftp,host=a,pass=hush:x",
                 "rclone::sftp,***:x",
+            ),
+            (
+                "rclone:nas,pass=\"hu:sh\":x,y",
+                "nas,pass=\"hu:sh\":x,y",
+                "rclone:nas,***:x,y",
             ),
         ] {
             let location: Location = text.parse().unwrap();
@@ -80,6 +115,9 @@ mod tests {
                 panic!("{text}")
             };
             assert_eq!(rclone.remote, remote);
+            if !rclone.has_parameters() {
+                assert_eq!(shown.parse::<Location>().unwrap(), Location::Rclone(rclone));
+            }
         }
     }
 
@@ -92,6 +130,8 @@ mod tests {
             "rclone:::x",
             "rclone:a]:x",
             "rclone:sftp,pass=hush",
+            "rclone:,pass=hush:x",
+            "rclone::,pass=hush:x",
         ] {
             let error = text.parse::<Location>().expect_err(text);
             assert_eq!(error.kind, ErrorKind::Misconfigured, "{text}");

@@ -3,6 +3,7 @@
 //! OpenDAL builds and signs the requests. What it leaves to its callers is done here: a client for each store, limits
 //! of time for each request, parts of equal size, and errors sorted by what a caller can do.
 
+mod clock;
 pub(crate) mod errors;
 mod folders;
 pub(crate) mod transport;
@@ -22,7 +23,8 @@ use crate::name::{check_name, check_prefix, is_valid};
 use crate::range::{self, LARGEST};
 use crate::retry::Retry;
 use crate::whole::{LARGEST_STREAM, WholeWriter};
-use crate::{ErrorKind, HttpOptions, ObjectInfo, ObjectWriter, Options, Result, Store, runtime};
+use crate::{ErrorKind, HttpOptions, Inspect, ObjectInfo, ObjectWriter, Options, Result, Store, runtime};
+use clock::StoreClock;
 use errors::Tell;
 use transport::Transport;
 use upload::{PartsWriter, Upload};
@@ -66,6 +68,7 @@ impl Connection {
         traits: Traits,
     ) -> Result<RemoteStore> {
         let operator = Operator::new(service).map_err(|error| self.tell.opendal("open", "", error))?;
+        let clock = transport.clock();
         let context = OperationContext::new().with_http_transport(HttpTransporter::new(transport));
         Ok(RemoteStore {
             operator: operator.with_context(context),
@@ -73,6 +76,7 @@ impl Connection {
             tell: self.tell,
             retry: self.retry,
             traits,
+            clock,
         })
     }
 }
@@ -117,6 +121,7 @@ pub(crate) struct RemoteStore {
     pub(crate) tell: Tell,
     pub(crate) retry: Retry,
     traits: Traits,
+    clock: StoreClock,
 }
 
 /// Up to this size an object is sent in one request.
@@ -149,22 +154,23 @@ impl RemoteStore {
         upload.complete().map(drop)
     }
 
-    /// Send the object `name` in one request, to the place `target`. With OpenDAL's inner writer: the outer one refuses empty
-    /// objects for some stores that take them.
+    /// Send the object `name` in one request, to the place `target`.
     pub(crate) fn write_whole(&self, name: &str, target: &str, content: Bytes, most: u64) -> Result<()> {
         let size = content.len();
         if size as u64 > most {
             let why = format!("{size} bytes are more than the {most} that the store takes in one request");
             return Err(self.tell.error(ErrorKind::Misconfigured, "write", name).because(why));
         }
-        self.call("write", name, async {
-            let service = self.operator.service();
-            let (arguments, _) = OpWrite::from_options(&service.capability(), write_options())?;
-            let mut writer = service.write(self.operator.context(), target, arguments)?;
-            writer.write_dyn(Buffer::from(content)).await?;
-            writer.close_dyn().await
-        })
-        .map(drop)
+        self.call("write", name, self.put(target, content, write_options()))
+    }
+
+    /// With OpenDAL's inner writer: the outer one refuses empty objects for some stores that take them.
+    async fn put(&self, target: &str, content: Bytes, options: WriteOptions) -> opendal::Result<()> {
+        let service = self.operator.service();
+        let (arguments, _) = OpWrite::from_options(&service.capability(), options)?;
+        let mut writer = service.write(self.operator.context(), target, arguments)?;
+        writer.write_dyn(Buffer::from(content)).await?;
+        writer.close_dyn().await.map(drop)
     }
 
     /// Whether there is an object of this name; a folder is none.
@@ -287,5 +293,31 @@ impl Store for RemoteStore {
 
     fn concurrency(&self) -> usize {
         8
+    }
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
+    }
+}
+
+impl Inspect for RemoteStore {
+    fn clock_ahead_seconds(&self) -> Option<i64> {
+        self.clock.seconds_ahead()
+    }
+
+    fn create(&self, name: &str, content: Bytes) -> Option<Result<bool>> {
+        if !self.operator.info().capability().write_with_if_not_exists {
+            return None;
+        }
+        let options = WriteOptions {
+            if_not_exists: true,
+            ..write_options()
+        };
+        let created = check_name("write", name, self.tell.location())
+            .map(|()| self.runtime.block_on(self.put(name, content, options)));
+        Some(created.and_then(|created| match created {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == opendal::ErrorKind::ConditionNotMatch => Ok(false),
+            Err(error) => Err(self.tell.opendal("write", name, error)),
+        }))
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::clock::Pause;
-use crate::{Error, ObjectInfo, ObjectWriter, OnRetry, Options, Result, RetryOptions, Store};
+use crate::{Error, Inspect, ObjectInfo, ObjectWriter, OnRetry, Options, Result, RetryOptions, Store};
 
 /// When and how long to wait before the next try, and whom to tell.
 #[derive(Clone)]
@@ -152,6 +152,10 @@ impl Store for RetryStore {
 
     fn link_target(&self, name: &str) -> Result<Option<String>> {
         self.retry.run(|| self.inner.link_target(name))
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        self.inner.inspect()
     }
 }
 

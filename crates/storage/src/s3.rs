@@ -1,17 +1,21 @@
 //! A store in a bucket of Amazon S3, or of anything that speaks its protocol.
 
 mod address;
+mod bucket;
+mod store;
 
-use crate::remote::{Connection, Folders, RemoteStore, Traits, Writing};
+use crate::remote::{Connection, Folders, Traits, Writing};
 use crate::{Options, Result, S3Location, S3Options};
+use bucket::Bucket;
+pub(crate) use store::S3Store;
 
 /// The store at `location`. Asks Amazon for the bucket's region if nobody told; nothing else is sent.
-pub(crate) fn open(location: &S3Location, options: &Options) -> Result<RemoteStore> {
+pub(crate) fn open(location: &S3Location, options: &Options) -> Result<S3Store> {
     open_as(Connection::new(location, options)?, location, &options.s3)
 }
 
 /// The same, under the name of `connection`.
-pub(crate) fn open_as(connection: Connection, location: &S3Location, options: &S3Options) -> Result<RemoteStore> {
+pub(crate) fn open_as(connection: Connection, location: &S3Location, options: &S3Options) -> Result<S3Store> {
     let tell = &connection.tell;
     options.check().map_err(|why| tell.misconfigured(why))?;
     let region = connection.retry.run(|| {
@@ -24,5 +28,8 @@ pub(crate) fn open_as(connection: Connection, location: &S3Location, options: &S
         writing: Writing::InParts(options.part_size as usize),
         folders: Folders::None,
     };
-    connection.store(service, traits)
+    let remote = connection.store(service, traits)?;
+    let transport = remote.operator.context().http_transport().clone();
+    let bucket = Bucket::new(transport, remote.tell.clone(), location, options, &region)?;
+    Ok(S3Store { remote, bucket })
 }

@@ -77,9 +77,12 @@ fn split_host(text: &str) -> Result<(&str, &str), &'static str> {
         Some(bracketed) => bracketed.split_once(']').ok_or("a bracket is not closed")?,
         None => text.split_at(text.find([':', '/']).unwrap_or(text.len())),
     };
-    // A host that looks like an option, or holds blanks or slashes, is none, and nothing good comes of trying.
-    if host.is_empty() || host.starts_with('-') || host.contains(|c: char| c.is_whitespace() || c == '/') {
+    if host.is_empty() {
         return Err("the host is missing");
+    }
+    // A host that looks like an option, or holds blanks, slashes or brackets, is none, and nothing good comes of trying.
+    if host.starts_with('-') || host.contains(|c: char| c.is_whitespace() || matches!(c, '/' | '[' | ']')) {
+        return Err("the host is no name");
     }
     Ok((host, rest))
 }
@@ -123,7 +126,9 @@ impl fmt::Display for SftpLocation {
         if self.port != PORT {
             write!(f, ":{}", self.port)?;
         }
-        write!(f, "/{}", self.path)
+        // What begins with `~` would be taken for a home directory, which is refused.
+        let here = if self.path.starts_with('~') { "./" } else { "" };
+        write!(f, "/{here}{}", self.path)
     }
 }
 
@@ -159,6 +164,7 @@ mod tests {
             ("sftp://u@host:23//srv/backups", Some("u"), "host", 23, "/srv/backups"),
             ("sftp://u@[fe80::1]:2222//x", Some("u"), "fe80::1", 2222, "/x"),
             ("sftp://host/./", None, "host", 22, "."),
+            ("sftp:host:./~x", None, "host", 22, "~x"),
         ] {
             let sftp = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
             let found = (sftp.user.as_deref(), sftp.host.as_str(), sftp.port, sftp.path.as_str());
@@ -182,7 +188,10 @@ mod tests {
             ("sftp://host:99999/path", "port is no number"),
             ("sftp:///path", "host is missing"),
             ("sftp::path", "host is missing"),
-            ("sftp:-oProxyCommand=x:path", "host is missing"),
+            ("sftp:-oProxyCommand=x:path", "host is no name"),
+            ("sftp://ho st/path", "host is no name"),
+            ("sftp://[[a]/path", "host is no name"),
+            ("sftp://[a/b]/path", "host is no name"),
             ("sftp://@host/path", "user is missing"),
             ("sftp://[::1/path", "bracket"),
             ("sftp:host:~/path", "cannot begin with `~`"),

@@ -13,7 +13,7 @@ use crate::name::check_name;
 use crate::remote::{Connection, Folders, RemoteStore, Traits, Writing};
 use crate::temporary;
 use crate::whole::WholeWriter;
-use crate::{ObjectInfo, ObjectWriter, Options, Result, Store, WebLocation};
+use crate::{Inspect, ObjectInfo, ObjectWriter, Options, Result, Store, WebLocation};
 
 /// Objects as files in the folders of a server.
 #[derive(Clone, Debug)]
@@ -102,5 +102,9 @@ impl Store for WebdavStore {
 
     fn max_stream_bytes(&self) -> Option<u64> {
         self.remote.max_stream_bytes()
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        self.remote.inspect()
     }
 }

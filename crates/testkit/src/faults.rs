@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use storage::{Error, ErrorKind, ObjectInfo, ObjectWriter, Result, Store};
+use storage::{Error, ErrorKind, Inspect, ObjectInfo, ObjectWriter, Result, Store};
 
 use crate::recording::Operation;
 
@@ -275,6 +275,10 @@ impl Store for FaultyStore {
 
     fn link_target(&self, name: &str) -> Result<Option<String>> {
         self.run(Operation::Read, name, |_| self.inner.link_target(name))
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        self.inner.inspect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use storage::{ObjectInfo, ObjectWriter, Result, Store};
+use storage::{Inspect, ObjectInfo, ObjectWriter, Result, Store};
 
 use crate::recording::Operation;
 
@@ -89,5 +89,9 @@ impl Store for HookedStore {
     fn link_target(&self, name: &str) -> Result<Option<String>> {
         (self.hook)(Operation::Read, name);
         self.inner.link_target(name)
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        self.inner.inspect()
     }
 }

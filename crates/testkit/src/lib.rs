@@ -9,6 +9,7 @@ pub mod faults;
 pub mod hook;
 pub mod http_mock;
 pub mod mariadb_server;
+pub mod object_lock;
 pub mod proxy;
 pub mod rclone_server;
 pub mod recording;

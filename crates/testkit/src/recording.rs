@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use storage::{ObjectInfo, ObjectWriter, Result, Store};
+use storage::{Inspect, ObjectInfo, ObjectWriter, Result, Store};
 
 /// A call of a store or of one of its writers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -188,6 +188,10 @@ impl Store for RecordingStore {
     fn link_target(&self, name: &str) -> Result<Option<String>> {
         self.log
             .note(Operation::Read, name, self.inner.link_target(name), |_| 0)
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        self.inner.inspect()
     }
 }
 

@@ -63,6 +63,10 @@ pub enum HttpFault {
     None,
     /// It is answered with this status, and not served.
     Status(u16),
+    /// It is answered with this status and content, and not served.
+    Content(u16, &'static str),
+    /// It is served, and the answer has this header instead of its own.
+    Header(&'static str, &'static str),
     /// The connection is closed at once.
     Reset,
     /// It is served, but the connection is closed instead of the answer.
@@ -242,6 +246,11 @@ impl Gate {
         match (self.faults)(&call) {
             HttpFault::None => self.serve(request).await,
             HttpFault::Status(status) => Ok(failure(status)),
+            HttpFault::Content(status, content) => Ok(answer(status, content.to_owned())),
+            HttpFault::Header(name, value) => self.serve(request).await.map(|mut answer| {
+                answer.headers_mut().insert(name, HeaderValue::from_static(value));
+                answer
+            }),
             HttpFault::Reset => Err(Reset),
             HttpFault::LoseAnswer => self.serve(request).await.and(Err(Reset)),
             HttpFault::Slow(time) => {
@@ -269,7 +278,11 @@ fn failure(status: u16) -> Response<s3s::Body> {
         _ => "InternalError",
     };
     let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>part of a test</Message></Error>");
-    let mut response = Response::new(s3s::Body::from(body));
+    answer(status, body)
+}
+
+fn answer(status: u16, content: String) -> Response<s3s::Body> {
+    let mut response = Response::new(s3s::Body::from(content));
     *response.status_mut() = StatusCode::from_u16(status).expect("a valid status");
     response
 }

@@ -1,12 +1,13 @@
 //! `mainstay completions`.
 
-use super::Context;
+use super::{Context, names};
 use crate::exit::Exit;
 use clap_complete::Shell;
 use std::io::Write as _;
 
 const EXAMPLES: &str = "Examples:
   mainstay completions bash > /etc/bash_completion.d/mainstay
+  mainstay completions bash --names > /etc/bash_completion.d/mainstay
   mainstay completions zsh > \"${fpath[1]}/_mainstay\"
   mainstay completions fish > ~/.config/fish/completions/mainstay.fish";
 
@@ -17,12 +18,19 @@ pub struct Args {
     /// For which shell
     #[arg(value_enum)]
     shell: Shell,
+    /// Complete names of repositories and jobs of the configuration, too: the script asks this program at each key
+    #[arg(long)]
+    names: bool,
 }
 
 /// Print a script that completes commands and options.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::command(), "mainstay", &mut script);
+    if args.names {
+        names::script(args.shell, &mut script)?;
+    } else {
+        clap_complete::generate(args.shell, &mut super::command(), "mainstay", &mut script);
+    }
     let mut out = context.output().writer();
     out.write_all(&script)?;
     out.flush()?;

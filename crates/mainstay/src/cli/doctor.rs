@@ -2,9 +2,9 @@
 
 use super::chosen::Chosen;
 use super::output::table;
-use super::{Context, location_path};
+use super::{Context, location_path, names};
 use crate::config::Misuse;
-use crate::engine::doctor::{Diagnosis, Probe, examine, free_space};
+use crate::engine::doctor::{Diagnosis, Finding, Probe, Severity, examine, free_space};
 use crate::exit::Exit;
 use serde_json::json;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ Two objects of noise are written below `data/`, read and deleted again. Nothing 
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Names of repositories in the configuration
-    #[arg(value_name = "REPOSITORY")]
+    #[arg(value_name = "REPOSITORY", add = names::repositories())]
     names: Vec<String>,
 }
 
@@ -108,6 +108,13 @@ fn text(name: &str, diagnosis: &Diagnosis) -> String {
             format!("{:.2} s", probe.seconds),
         ]);
     }
+    for finding in &diagnosis.findings {
+        table.add_row(vec![
+            format!("  {}", finding.name),
+            finding.verdict.clone(),
+            String::new(),
+        ]);
+    }
     lines.extend(super::output::trimmed(&table).lines().skip(1).map(str::to_owned));
     let failed = |probe: &&Probe| probe.error.is_some() && !probe.is_optional;
     for probe in diagnosis.probes.iter().filter(failed) {
@@ -115,6 +122,22 @@ fn text(name: &str, diagnosis: &Diagnosis) -> String {
         lines.push(format!("cannot {}: {error}\n  this costs {}", probe.name, probe.costs));
         lines.extend(probe.hint.iter().map(|hint| format!("  hint: {hint}")));
     }
+    lines.extend(diagnosis.findings.iter().flat_map(explained));
     lines.extend(diagnosis.notes.iter().map(|note| format!("note: {note}")));
     lines.join("\n")
+}
+
+/// What is to be said of a finding beside its verdict.
+fn explained(finding: &Finding) -> Vec<String> {
+    let Some(text) = &finding.text else {
+        return Vec::new();
+    };
+    let line = match finding.severity {
+        Severity::Fine | Severity::Note => format!("note: {text}"),
+        Severity::Unknown => format!("note: {} is not known: {text}", finding.name),
+        Severity::Warning => format!("warning: {text}"),
+        Severity::Error => format!("error: {text}"),
+    };
+    let hint = finding.hint.as_ref().map(|hint| format!("  hint: {hint}"));
+    std::iter::once(line).chain(hint).collect()
 }

@@ -10,10 +10,10 @@ use crate::clock;
 use crate::config::Misuse;
 use crate::exit::Exit;
 use jiff::tz::TimeZone;
-use repository::Id;
-use repository::points::{ForgetGroup, ForgetOptions, ForgetPlan, Forgetting, Snapshots, ids};
+use repository::points::{ForgetGroup, ForgetOptions, ForgetPlan, Forgetting, Forgotten, Snapshots, ids};
 use repository::restic::lock::LockKind;
 use repository::retention::{Count, Duration, GroupBy, Policy};
+use repository::{Held, Id};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -138,13 +138,18 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     if plan.groups.is_empty() && matches!(options.what, Forgetting::ByPolicy(_)) {
         note_if_none_fits(&options.filter, &progress);
     }
-    if !args.dry_run {
-        opened.points().forget(&plan, &progress)?;
-    }
-    print(&plan, &args, &opened, context)?;
+    let forgotten = if args.dry_run {
+        Forgotten {
+            removed: plan.remove.clone(),
+            held: Held::default(),
+        }
+    } else {
+        opened.points().forget(&plan, &progress)?
+    };
+    print(&plan, &forgotten, &args, &opened, context)?;
     match &opened {
-        Opened::Snapshots(snapshots) if args.prune && !plan.remove.is_empty() => {
-            prune_after(&args, &ids(&plan.remove)?, snapshots, context, &mut progress)?;
+        Opened::Snapshots(snapshots) if args.prune && !forgotten.removed.is_empty() => {
+            prune_after(&args, &ids(&forgotten.removed)?, snapshots, context, &mut progress)?;
         }
         _ => {}
     }
@@ -212,7 +217,13 @@ fn prune_after(
     Ok(())
 }
 
-fn print(plan: &ForgetPlan, args: &Args, opened: &Opened, context: &Context) -> anyhow::Result<()> {
+fn print(
+    plan: &ForgetPlan,
+    forgotten: &Forgotten,
+    args: &Args,
+    opened: &Opened,
+    context: &Context,
+) -> anyhow::Result<()> {
     let groups = plan.groups.iter().map(|group| group_text(group, args.compact));
     let mut text = groups.collect::<String>();
     let noun = match opened {
@@ -229,10 +240,15 @@ fn print(plan: &ForgetPlan, args: &Args, opened: &Opened, context: &Context) -> 
     for id in &plan.remove_unreadable {
         let _ = writeln!(text, "snapshot {id} cannot be read: {verb}");
     }
-    let _ = write!(text, "{} kept, {} {verb}", count(kept as u64, noun), plan.remove.len());
+    let removed = forgotten.removed.len();
+    let _ = write!(text, "{} kept, {removed} {verb}", count(kept as u64, noun));
+    if !forgotten.held.is_empty() {
+        let _ = write!(text, "\n{}", forgotten.held);
+    }
     let mut value = json!(plan);
     value["message_type"] = json!("forget");
     value["dry_run"] = json!(args.dry_run);
+    value["held"] = json!(forgotten.held);
     Ok(context.output().done(&value, text)?)
 }
 

@@ -1,6 +1,6 @@
 //! Options that name a second repository, to take something over from.
 
-use super::{Context, chosen};
+use super::{Context, chosen, names};
 use crate::config::address::{AddressNames, AddressOptions};
 use crate::config::env;
 use crate::config::password::{PasswordNames, PasswordOptions};
@@ -26,7 +26,7 @@ const PASSWORD: PasswordNames = PasswordNames {
 #[derive(Debug, clap::Args)]
 pub struct FromArgs {
     /// Repository to copy from: an address, or the name of one that is configured
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", add = names::repositories_and_paths())]
     from_repo: Option<String>,
     /// File to read that address from
     #[arg(long, value_name = "FILE")]

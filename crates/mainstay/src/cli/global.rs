@@ -1,5 +1,6 @@
 //! Options that every command takes, before or after its name.
 
+use super::names;
 use super::suggested::suggest;
 use crate::config::{store, units};
 use clap::Args;
@@ -16,7 +17,7 @@ const HEADING: &str = "Global options";
 pub struct GlobalArgs {
     /// Repository: its name in the configuration, or an address: a directory (`./NAME` is one always),
     /// s3:https://HOST/BUCKET/PREFIX, or s3://BUCKET/PREFIX; archive:ADDRESS for archives. May be left out if one is configured
-    #[arg(short, long, global = true, value_name = "NAME|ADDRESS")]
+    #[arg(short, long, global = true, value_name = "NAME|ADDRESS", add = names::repositories_and_paths())]
     pub repo: Option<String>,
     /// Configuration file; without it, mainstay.yaml here or in /etc/mainstay
     #[arg(long, global = true, value_name = "FILE")]

@@ -9,6 +9,7 @@ mod from;
 mod global;
 mod help;
 mod identity;
+mod names;
 mod objects;
 mod opened;
 pub mod output;
@@ -55,6 +56,7 @@ mod version;
 pub use context::{Context, holds_repository, location_path};
 pub use failure::{report, usage_error};
 pub use global::GlobalArgs;
+pub use names::answer;
 
 use crate::exit::Exit;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};

@@ -145,10 +145,14 @@ pub fn print_report(plan: &PrunePlan, report: &PruneReport, output: Output) -> i
         bytes(report.deleted_bytes),
         count(report.copied_blobs, "blob"),
     );
+    let held = match &report.held {
+        held if held.is_empty() => String::new(),
+        held => format!("\n{held}"),
+    };
     let mut value = json!(report);
     value["message_type"] = json!("summary");
     value["plan"] = json!(plan);
-    output.done(&value, text)
+    output.done(&value, text + &held)
 }
 
 fn plan_text(plan: &PrunePlan) -> String {

@@ -1,5 +1,6 @@
 //! Which snapshots a command is about: options that many commands share.
 
+use super::names;
 use crate::config::Misuse;
 use crate::engine::job_tag;
 use repository::points::PointFilter;
@@ -24,7 +25,7 @@ pub struct FilterArgs {
     #[arg(long = "path", value_name = "PATH")]
     paths: Vec<String>,
     /// Only what this job made; may be repeated
-    #[arg(long = "job", value_name = "JOB")]
+    #[arg(long = "job", value_name = "JOB", add = names::jobs())]
     jobs: Vec<String>,
 }
 

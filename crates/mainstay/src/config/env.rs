@@ -45,6 +45,7 @@ variables! {
     FROM_PASSWORD = "MAINSTAY_FROM_PASSWORD": "password of the repository to copy from";
     FROM_PASSWORD_FILE = "MAINSTAY_FROM_PASSWORD_FILE": "file that holds that password (--from-password-file)";
     FROM_PASSWORD_COMMAND = "MAINSTAY_FROM_PASSWORD_COMMAND": "command that prints that password (--from-password-command)";
+    COMPLETE = "MAINSTAY_COMPLETE": "set by the scripts of `completions --names`, to the name of the shell";
     CACHE_DIR = "MAINSTAY_CACHE_DIR": "directory of the cache (--cache-dir)";
     STATE_DIR = "MAINSTAY_STATE_DIR": "directory of what `quickstart` makes";
     AWS_ACCESS_KEY_ID = "AWS_ACCESS_KEY_ID": "S3 access key";

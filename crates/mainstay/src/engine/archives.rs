@@ -9,11 +9,11 @@ use crate::config::model::{self, ArchiveCompression, ArchiveFormat, Layout, Reci
 use crate::config::secret::{Secret, SecretReader, SecretSource};
 use jiff::tz::TimeZone;
 use repository::archive::{
-    self, AgeRecipients, CaptureOptions, CleanOptions, Compression, Encryption, GzipLevel, Manifest, NameTemplate,
-    NewArchive, OpenPgpKeys, Passphrase, WriteOptions, ZstdLevel,
+    self, AgeRecipients, CaptureOptions, CleanOptions, Compression, Encryption, Forgotten, GzipLevel, Manifest,
+    NameTemplate, NewArchive, OpenPgpKeys, Passphrase, WriteOptions, ZstdLevel,
 };
 use repository::retention::Policy;
-use repository::{Cancel, Monitor};
+use repository::{Cancel, Held, Monitor};
 use std::path::Path;
 use std::sync::Arc;
 use storage::Store;
@@ -236,13 +236,24 @@ impl<'a> ArchivePlace<'a> {
                 .collect();
             let plan = archive::plan_forget(here, &policy, timezone, clock::now())?;
             expired.kept += plan.keep.len();
-            expired.removed.extend(plan.remove.iter().map(|manifest| Removed {
+            let planned = || plan.remove.iter().map(|manifest| manifest.name.clone()).collect();
+            let forgotten = if dry_run {
+                Forgotten {
+                    removed: planned(),
+                    held: Held::default(),
+                }
+            } else {
+                archive::forget(&*self.store, &plan, clock::now(), cancel, monitor)?
+            };
+            let gone = plan
+                .remove
+                .iter()
+                .filter(|manifest| forgotten.removed.contains(&manifest.name));
+            expired.removed.extend(gone.map(|manifest| Removed {
                 name: manifest.name.clone(),
                 time: manifest.start,
             }));
-            if !dry_run {
-                archive::forget(&*self.store, &plan, clock::now(), cancel, monitor)?;
-            }
+            expired.held.add(forgotten.held);
         }
         Ok(expired)
     }

@@ -1,12 +1,16 @@
 //! Tries out what a store is needed for, and cleans up.
 
+mod findings;
+
 use crate::explain;
 use bytes::Bytes;
 use repository::{Cancel, Id};
 use serde::Serialize;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use storage::{ErrorKind, Store};
+use storage::{ErrorKind, Hold, Inspect, ObjectInfo, Store};
+
+pub use findings::{Finding, Severity};
 
 /// What was found out about a store.
 #[derive(Debug, Serialize)]
@@ -15,6 +19,8 @@ pub struct Diagnosis {
     pub location: String,
     /// What was tried, in order.
     pub probes: Vec<Probe>,
+    /// What it says of itself, as far as stores of its kind can be asked.
+    pub findings: Vec<Finding>,
     /// Worth knowing.
     pub notes: Vec<String>,
 }
@@ -49,9 +55,9 @@ const LITTLE_SPACE: u64 = 1 << 30;
 impl Diagnosis {
     /// Whether everything that is needed works.
     pub fn is_healthy(&self) -> bool {
-        self.probes
-            .iter()
-            .all(|probe| probe.error.is_none() || probe.is_optional)
+        let works = |probe: &Probe| probe.error.is_none() || probe.is_optional;
+        let is_fit = |finding: &Finding| finding.severity != Severity::Error;
+        self.probes.iter().all(works) && self.findings.iter().all(is_fit)
     }
 }
 
@@ -63,6 +69,7 @@ pub fn examine(store: &dyn Store, append_only: bool, cancel: &Cancel) -> Diagnos
         store,
         cancel,
         probes: Vec::new(),
+        findings: Vec::new(),
     };
     let is_reached = doctor.probe("list", "everything: nothing can be found", false, |store| {
         let listed = store.list("snapshots");
@@ -75,64 +82,36 @@ pub fn examine(store: &dyn Store, append_only: bool, cancel: &Cancel) -> Diagnos
         let name = object_name(&small);
         let is_stored = doctor.probe("write", "backups", false, |store| store.write(&name, small.clone()));
         if is_stored {
-            doctor.probe("read", "restores, and the next backup", false, |store| {
-                same(store, &name, &store.read(&name)?, &small)
-            });
-            doctor.probe("read a part", "restores of single files", false, |store| {
-                same(store, &name, &store.read_range(&name, 100..200)?, &small[100..200])
-            });
-            doctor.probe(
-                "find",
-                "locks: two programs at work would not see each other",
-                false,
-                |store| {
-                    let listed = store.list("data")?;
-                    let is_there = listed
-                        .iter()
-                        .any(|object| object.name == name && object.size == SMALL as u64);
-                    if is_there {
-                        Ok(())
-                    } else {
-                        Err(lost(store, &name, "is not listed after it was written"))
-                    }
-                },
-            );
+            doctor.read_back(&name, &small);
         }
-        let name = object_name(&large);
+        let large_name = object_name(&large);
         let is_streamed = doctor.probe(
             "write a large object",
             "backups of more than a few megabytes",
             false,
             |store| {
-                let mut writer = store.writer(&name)?;
+                let mut writer = store.writer(&large_name)?;
                 for piece in (0..LARGE).step_by(PIECE) {
                     writer.write(large.slice(piece..piece + PIECE))?;
                 }
                 writer.finish().map(drop)
             },
         );
-        let names = [(is_stored, object_name(&small)), (is_streamed, name)];
-        for (_, name) in names.into_iter().filter(|(is_there, _)| *is_there) {
-            doctor.probe(
-                "delete",
-                "`forget`, `prune`, and removing locks",
-                append_only,
-                |store| {
-                    store.delete(&name)?;
-                    match store.stat(&name) {
-                        Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
-                        Ok(_) => Err(lost(store, &name, "is still there after it was deleted")),
-                        Err(error) => Err(error),
-                    }
-                },
-            );
-        }
+        doctor.ask(is_stored.then_some((name.as_str(), &small)));
+        let names = [(is_stored, name), (is_streamed, large_name)];
+        let written: Vec<String> = names
+            .into_iter()
+            .filter_map(|(is_there, name)| is_there.then_some(name))
+            .collect();
+        doctor.delete(&written, append_only);
     }
+    doctor.findings.extend(store.inspect().and_then(findings::clock));
     let mut notes = Vec::new();
     notes.extend(stall(&doctor.probes));
     Diagnosis {
         location: store.location(),
         probes: doctor.probes,
+        findings: doctor.findings,
         notes,
     }
 }
@@ -149,9 +128,75 @@ struct Doctor<'a> {
     store: &'a dyn Store,
     cancel: &'a Cancel,
     probes: Vec<Probe>,
+    findings: Vec<Finding>,
 }
 
 impl Doctor<'_> {
+    fn read_back(&mut self, name: &str, content: &Bytes) {
+        self.probe("read", "restores, and the next backup", false, |store| {
+            same(store, name, &store.read(name)?, content)
+        });
+        self.probe("read a part", "restores of single files", false, |store| {
+            same(store, name, &store.read_range(name, 100..200)?, &content[100..200])
+        });
+        let costs = "locks: two programs at work would not see each other";
+        self.probe("find", costs, false, |store| {
+            let listed = store.list("data")?;
+            let is_there = |object: &ObjectInfo| object.name == name && object.size == content.len() as u64;
+            if listed.iter().any(is_there) {
+                Ok(())
+            } else {
+                Err(lost(store, name, "is not listed after it was written"))
+            }
+        });
+    }
+
+    /// What can be asked, once it works.
+    fn ask(&mut self, written: Option<(&str, &Bytes)>) {
+        let Some(store) = self.store.inspect().filter(|_| !self.cancel.is_cancelled()) else {
+            return;
+        };
+        let replace = |(name, content)| findings::conditional_write(store, name, content);
+        self.findings.extend(written.and_then(replace));
+        self.findings.extend(findings::rules(store));
+    }
+
+    /// Delete what was written. What the store keeps for a time is no failure: it keeps everything so.
+    fn delete(&mut self, names: &[String], append_only: bool) {
+        let hold = names.first().and_then(|name| self.hold(name));
+        let (mut kept, mut are_gone) = (None, true);
+        for name in names {
+            let costs = "`forget`, `prune`, and removing locks";
+            are_gone &= self.probe("delete", costs, append_only, |store| {
+                match store.delete(name) {
+                    Err(error) if error.kind == ErrorKind::Held => {
+                        kept = Some(findings::kept(error.held_until.as_deref().copied()));
+                        return Ok(());
+                    }
+                    other => other?,
+                }
+                match store.stat(name) {
+                    Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+                    Ok(_) => Err(lost(store, name, "is still there after it was deleted")),
+                    Err(error) => Err(error),
+                }
+            });
+        }
+        if kept.is_some() {
+            // It neither works nor fails.
+            self.probes
+                .retain(|probe| probe.name != "delete" || probe.error.is_some());
+        }
+        let hidden = hold.filter(|_| are_gone).map(findings::hidden);
+        self.findings.extend(kept.or(hidden));
+    }
+
+    /// What protects an object, if the store says so.
+    fn hold(&self, name: &str) -> Option<Hold> {
+        let inspect: &dyn Inspect = self.store.inspect()?;
+        inspect.held(name)?.ok()?
+    }
+
     /// Whether it worked.
     fn probe(
         &mut self,

@@ -5,6 +5,7 @@ use super::manifest::{Manifest, Part, Skipped};
 use crate::exit::{self, Exit};
 use crate::{clock, explain};
 use jiff::Timestamp;
+use repository::Held;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -111,6 +112,8 @@ pub struct Expired {
     pub removed: Vec<Removed>,
     /// Space that was given back, bytes.
     pub freed_bytes: u64,
+    /// What was to go, and stays because the store keeps it for a time.
+    pub held: Held,
 }
 
 /// A restore point that was removed because no rule keeps it.

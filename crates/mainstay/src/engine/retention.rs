@@ -4,7 +4,8 @@ use super::destination::{Destination, Opened};
 use super::report::{Expired, Removed, Retention};
 use super::{Host, Naming, job_tag};
 use crate::config::model::{Job, Keep};
-use repository::restic::forget::{self, ForgetOptions};
+use repository::Held;
+use repository::restic::forget::{self, ForgetOptions, Forgotten};
 use repository::restic::lock::{Lock, LockKind, LockOptions};
 use repository::restic::packer::PackOptions;
 use repository::restic::prune::{self, PruneOptions};
@@ -74,30 +75,38 @@ fn expire_snapshots(
     };
     let lock = Lock::acquire(repository, kind, &lock_options, host.monitor)?;
     let plan = forget::plan(repository, &options, host.monitor)?;
-    let decisions = plan.groups.iter().flat_map(|group| &group.decisions);
-    let (kept, removed): (Vec<_>, Vec<_>) = decisions.partition(|decision| decision.keep);
+    let decisions = || plan.groups.iter().flat_map(|group| &group.decisions);
+    let forgotten = if dry_run || plan.remove.is_empty() {
+        Forgotten {
+            removed: plan.remove.clone(),
+            held: Held::default(),
+        }
+    } else {
+        forget::execute(repository, &plan, &lock, host.cancel, host.monitor)?
+    };
+    let removed = decisions().filter(|decision| forgotten.removed.contains(&decision.id));
     let mut expired = Expired {
-        kept: kept.len(),
+        kept: decisions().filter(|decision| decision.keep).count(),
         removed: removed
-            .iter()
             .map(|decision| Removed {
                 name: decision.id.to_string(),
                 time: decision.time,
             })
             .collect(),
         freed_bytes: 0,
+        held: forgotten.held,
     };
-    if dry_run || plan.remove.is_empty() {
+    if dry_run || forgotten.removed.is_empty() {
         return Ok(expired);
     }
-    forget::execute(repository, &plan, &lock, host.cancel, host.monitor)?;
     let options = PruneOptions {
         pack_size: packs.pack_size,
         ..PruneOptions::default()
     };
     let prepared = prune::prepare(repository, &lock, &options, host.cancel, host.monitor)?;
-    prune::execute(repository, &prepared, &options, &lock, host.cancel, host.monitor)?;
-    expired.freed_bytes = prepared.plan.freed_bytes;
+    let pruned = prune::execute(repository, &prepared, &options, &lock, host.cancel, host.monitor)?;
+    expired.freed_bytes = pruned.deleted_bytes.saturating_sub(pruned.copied_bytes);
+    expired.held.add(pruned.held);
     Ok(expired)
 }
 

@@ -5,6 +5,7 @@ use insta::assert_snapshot;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 #[test]
 fn no_repository_is_10() {
@@ -587,6 +588,78 @@ fn completions_and_manual_pages_are_written() {
             .unwrap()
             .contains("exclude")
     );
+}
+
+/// What bash offers after these words, the last of which is being typed.
+#[expect(clippy::disallowed_methods, reason = "bash is the judge")]
+fn completed_by_bash(scene: &Scene, words: &[&str]) -> Vec<String> {
+    let program = Path::new(assert_cmd::cargo::cargo_bin!("mainstay")).parent().unwrap();
+    let script = r#"
+        source <(mainstay completions bash --names)
+        COMP_WORDS=(mainstay "$@") COMP_CWORD=$# COMP_TYPE=9
+        _clap_complete_mainstay mainstay "${@: -1}" "${@: -2:1}"
+        printf '%s\n' "${COMPREPLY[@]}""#;
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["-c", script, "bash"])
+        .args(words)
+        .current_dir(scene.path(""));
+    bash.env_clear().env("HOME", scene.path("home"));
+    let output = bash
+        .env("PATH", format!("{}:/usr/bin:/bin", program.display()))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn names_of_the_configuration_are_completed() {
+    let scene = Scene::empty();
+    let config = |name: &str| {
+        let repositories =
+            format!("{{{name}: {{url: ./a, password: {{file: p}}}}, offsite: {{url: ./b, password: {{file: p}}}}}}");
+        // Names are completed even where something is wrong.
+        format!("repositories: {repositories}\njobs: {{nightly: {{to: nowhere}}, weekly: {{}}}}\n")
+    };
+    fs::write(scene.path("mainstay.yaml"), config("main")).unwrap();
+    fs::write(scene.path("other.yaml"), config("other")).unwrap();
+    let offered = |words: &[&str]| completed_by_bash(&scene, words);
+    let repositories = offered(&["-r", ""]);
+    assert!(
+        repositories.starts_with(&["main".to_owned(), "offsite".to_owned()]),
+        "{repositories:?}"
+    );
+    assert!(
+        repositories.contains(&"password".to_owned()),
+        "paths are addresses too: {repositories:?}"
+    );
+    assert_eq!(offered(&["snapshots", "--repo", "off"]), ["offsite"]);
+    assert_eq!(offered(&["copy", "--from-repo", "mai"]), ["main", "mainstay.yaml"]);
+    assert_eq!(
+        offered(&["--config", "other.yaml", "-r", "oth"]),
+        ["other", "other.yaml"]
+    );
+    for words in [&["run", ""] as &[&str], &["sync", ""], &["snapshots", "--job", ""]] {
+        let jobs = offered(words);
+        assert!(
+            jobs.starts_with(&["nightly".to_owned(), "weekly".to_owned()]),
+            "{words:?}: {jobs:?}"
+        );
+    }
+    assert_eq!(offered(&["run", "week"]), ["weekly"]);
+    assert_eq!(offered(&["doctor", "o"]), ["offsite"]);
+    assert_eq!(offered(&["snap"]), ["snapshots"]);
+    assert_eq!(offered(&["completions", "ba"]), ["bash"]);
+    fs::write(scene.path("mainstay.yaml"), "{").unwrap();
+    assert_eq!(offered(&["run", "n"]), [""; 0]);
+    for shell in ["zsh", "fish"] {
+        assert!(
+            scene
+                .ok(&["completions", shell, "--names"])
+                .contains("MAINSTAY_COMPLETE")
+        );
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@
 //! * [`sqlite`]: SQLite databases: captured while they are in use, proven, put back.
 //! * [`ten`]: ten repositories, of which three fail, hang and lie.
 //! * [`s3`]: the program against an S3 server that fails.
+//! * [`object_lock`]: buckets with versions and object lock; `doctor` on them.
 //! * [`rclone`]: the program on a remote of rclone.
 //! * [`sftp`]: the program against an SSH server.
 //! * [`engine`]: the engine in the process, on stores that tests control.
@@ -44,6 +45,7 @@ mod jobs;
 mod live;
 mod mysql;
 mod named;
+mod object_lock;
 mod oracle;
 mod peer;
 mod purge;

@@ -2,7 +2,7 @@
 
 use super::manifest::{Manifest, is_part_of};
 use super::marker::{Marker, SUFFIX, State};
-use crate::{Cancel, Error, Monitor, Result};
+use crate::{Cancel, Error, Held, Monitor, Result};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashSet;
 use storage::{ErrorKind, Store};
@@ -88,24 +88,29 @@ fn clean_one(store: &dyn Store, marker: &Marker, options: &CleanOptions, now: Ti
     };
     match Manifest::read(store, &marker.name) {
         // Complete: only the last step was missing.
-        Ok(_) => store.delete(&marker.object_name())?,
+        Ok(_) => {
+            Held::default().delete(store, &marker.object_name())?;
+        }
         Err(Error::NotFound { .. }) if is_under_way => {}
         Err(Error::NotFound { .. }) => {
-            remove_parts(store, &marker.name)?;
-            store.delete(&marker.object_name())?;
-            return Ok(true);
+            // What the store keeps for a time goes in a later run, which finds it by the marker.
+            return Ok(remove_parts(store, &marker.name)?.is_empty()
+                && Held::default().delete(store, &marker.object_name())?);
         }
         Err(error) => return Err(error),
     }
     Ok(false)
 }
 
-/// Remove the parts of an archive that has no manifest any more, or never had one.
-pub(super) fn remove_parts(store: &dyn Store, name: &str) -> Result<()> {
+/// Remove the parts of an archive that has no manifest any more, or never had one. Says which stay because the store keeps them.
+pub(super) fn remove_parts(store: &dyn Store, name: &str) -> Result<Held> {
     let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent);
     let objects = super::list_objects(store, parent)?;
     let mut parts: Vec<_> = objects.iter().filter(|object| is_part_of(name, &object.name)).collect();
     parts.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-
-    parts.iter().try_for_each(|part| Ok(store.delete(&part.name)?))
+    let mut held = Held::default();
+    for part in parts {
+        held.delete(store, &part.name)?;
+    }
+    Ok(held)
 }

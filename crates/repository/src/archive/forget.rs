@@ -4,7 +4,7 @@ use super::latest;
 use super::manifest::Manifest;
 use super::marker::{Marker, State};
 use crate::retention::{Candidate, Policy, apply};
-use crate::{Cancel, Error, Id, Monitor, Result};
+use crate::{Cancel, Error, Held, Id, Monitor, Result};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::collections::HashMap;
@@ -133,7 +133,7 @@ fn check_one_job(manifests: &[Manifest]) -> Result<()> {
     }
 }
 
-/// Remove what the plan says; returns how many archives are gone.
+/// Remove what the plan says.
 ///
 /// An archive's manifest goes before its parts, so that what is listed is always complete. A marker stands beside it meanwhile, by which
 /// [`clean`](super::clean()) finds what is left if this is interrupted.
@@ -146,28 +146,51 @@ pub fn forget(
     now: Timestamp,
     cancel: &Cancel,
     monitor: &dyn Monitor,
-) -> Result<u64> {
-    let mut removed = 0;
+) -> Result<Forgotten> {
+    let mut forgotten = Forgotten::default();
     for manifest in &plan.remove {
         cancel.check()?;
-        remove(store, manifest, now, cancel, monitor)?;
-        monitor.note(&format!("the archive `{}` is removed", manifest.name));
-        removed += 1;
+        if remove(store, manifest, now, &mut forgotten.held, cancel, monitor)? {
+            monitor.note(&format!("the archive `{}` is removed", manifest.name));
+            forgotten.removed.push(manifest.name.clone());
+        }
     }
-    Ok(removed)
+    Ok(forgotten)
 }
 
+/// What became of archives that were to go.
+#[derive(Clone, Debug, Default)]
+pub struct Forgotten {
+    /// Names of those that are gone.
+    pub removed: Vec<String>,
+    /// What stays because the store keeps it for a time. An archive whose manifest is kept stays whole.
+    pub held: Held,
+}
+
+/// Whether it is gone.
 fn remove(
     store: &dyn Store,
     manifest: &Manifest,
     now: Timestamp,
+    held: &mut Held,
     cancel: &Cancel,
     monitor: &dyn Monitor,
-) -> Result<()> {
+) -> Result<bool> {
     latest::leave(store, manifest, cancel, monitor)?;
     let marker = Marker::new(&manifest.name, &manifest.host, &manifest.job, now, State::Deleting);
-    marker.write(store)?;
-    store.delete(&manifest.object_name())?;
-    manifest.parts.iter().try_for_each(|part| store.delete(&part.name))?;
-    Ok(store.delete(&marker.object_name())?)
+    // One that cannot be replaced is there already.
+    Held::default().count(marker.write(store))?;
+    let is_gone = held.delete(store, &manifest.object_name())?;
+    let mut parts = Held::default();
+    if is_gone {
+        for part in &manifest.parts {
+            parts.delete(store, &part.name)?;
+        }
+    }
+    // What stays of an archive is found by its marker.
+    if parts.is_empty() {
+        Held::default().delete(store, &marker.object_name())?;
+    }
+    held.add(parts);
+    Ok(is_gone)
 }

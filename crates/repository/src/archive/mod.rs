@@ -46,7 +46,7 @@ pub use clean::{CleanOptions, clean};
 pub use compression::{Compression, GzipLevel, ZstdLevel};
 pub use encryption::{AgeRecipients, Encryption, Identity, Keys, OpenPgpKeys, Passphrase};
 pub use entry::{Entry, EntryKind};
-pub use forget::{ForgetPlan, forget, plan_forget, plan_forget_named};
+pub use forget::{ForgetPlan, Forgotten, forget, plan_forget, plan_forget_named};
 pub use latest::{LATEST, Latest, latest_name};
 pub use manifest::{Counts, Manifest, Part, StoredCompression, StoredEncryption};
 pub use name::NameTemplate;

@@ -1,8 +1,8 @@
 //! Archives.
 
 use super::{
-    EachEntry, ForgetDecision, ForgetGroup, ForgetOptions, ForgetPlan, Forgetting, PointFilter, RestorePoint,
-    RestorePoints, Selected, split,
+    EachEntry, ForgetDecision, ForgetGroup, ForgetOptions, ForgetPlan, Forgetting, Forgotten, PointFilter,
+    RestorePoint, RestorePoints, Selected, split,
 };
 use crate::archive::{self, Archive, Keys, Manifest, full_name, list, plan_forget, plan_forget_named};
 use crate::restic::restore::{RestoreOptions, RestoreReport};
@@ -196,7 +196,7 @@ impl RestorePoints for Archives {
         Ok(plan)
     }
 
-    fn forget(&self, plan: &ForgetPlan, monitor: &dyn Monitor) -> Result<usize> {
+    fn forget(&self, plan: &ForgetPlan, monitor: &dyn Monitor) -> Result<Forgotten> {
         monitor.phase("removing archives");
         let remove: Result<Vec<Manifest>> = plan
             .remove
@@ -207,8 +207,11 @@ impl RestorePoints for Archives {
             keep: Vec::new(),
             remove: remove?,
         };
-        let removed = archive::forget(&*self.store, &plan, clock::now(), &self.cancel, monitor)?;
-        Ok(usize::try_from(removed).unwrap_or(usize::MAX))
+        let forgotten = archive::forget(&*self.store, &plan, clock::now(), &self.cancel, monitor)?;
+        Ok(Forgotten {
+            removed: forgotten.removed,
+            held: forgotten.held,
+        })
     }
 }
 

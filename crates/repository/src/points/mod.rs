@@ -16,12 +16,21 @@ use crate::restic::restore::{RestoreOptions, RestoreReport};
 use crate::restic::select::SnapshotFilter;
 use crate::restic::snapshot::Snapshot;
 use crate::retention::{GroupBy, Policy};
-use crate::{Id, Monitor, Result};
+use crate::{Held, Id, Monitor, Result};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// What became of restore points that were to go.
+#[derive(Clone, Debug, Default)]
+pub struct Forgotten {
+    /// What names those that are gone.
+    pub removed: Vec<String>,
+    /// What stays because the store keeps it for a time.
+    pub held: Held,
+}
 
 /// Something that can be restored.
 #[derive(Clone, Debug)]
@@ -201,6 +210,6 @@ pub trait RestorePoints {
     /// Decide what goes. Nothing is changed.
     fn plan_forget(&self, options: &ForgetOptions, monitor: &dyn Monitor) -> Result<ForgetPlan>;
 
-    /// Remove what the plan says, oldest first; returns how many are gone.
-    fn forget(&self, plan: &ForgetPlan, monitor: &dyn Monitor) -> Result<usize>;
+    /// Remove what the plan says, oldest first.
+    fn forget(&self, plan: &ForgetPlan, monitor: &dyn Monitor) -> Result<Forgotten>;
 }

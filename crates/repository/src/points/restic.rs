@@ -1,8 +1,8 @@
 //! Snapshots in restic's format.
 
 use super::{
-    EachEntry, ForgetDecision, ForgetGroup, ForgetOptions, ForgetPlan, Forgetting, PointFilter, RestorePoint,
-    RestorePoints, Selected, split,
+    EachEntry, ForgetDecision, ForgetGroup, ForgetOptions, ForgetPlan, Forgetting, Forgotten, PointFilter,
+    RestorePoint, RestorePoints, Selected, split,
 };
 use crate::restic::dump::{dump_file, dump_tar};
 use crate::restic::lock::Lock;
@@ -157,12 +157,16 @@ impl RestorePoints for Snapshots {
         Ok(plan.into())
     }
 
-    fn forget(&self, plan: &ForgetPlan, monitor: &dyn Monitor) -> Result<usize> {
+    fn forget(&self, plan: &ForgetPlan, monitor: &dyn Monitor) -> Result<Forgotten> {
         let plan = forget::ForgetPlan {
             remove: ids(&plan.remove)?,
             ..forget::ForgetPlan::default()
         };
-        forget::execute(&self.repository, &plan, self.lock()?, &self.cancel, monitor)
+        let forgotten = forget::execute(&self.repository, &plan, self.lock()?, &self.cancel, monitor)?;
+        Ok(Forgotten {
+            removed: forgotten.removed.iter().map(Id::to_hex).collect(),
+            held: forgotten.held,
+        })
     }
 }
 

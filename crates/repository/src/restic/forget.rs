@@ -2,12 +2,12 @@
 
 use super::lock::Lock;
 use super::object::ObjectKind;
-use super::prune::execute::{delete_all, demand_exclusive};
+use super::prune::execute::{delete_unless_held, demand_exclusive};
 use super::repository::Repository;
 use super::select::SnapshotFilter;
 use super::snapshot::Snapshot;
 use crate::retention::{self, Candidate, GroupBy, GroupKey, Policy};
-use crate::{Cancel, Error, Id, Monitor, Result, clock};
+use crate::{Cancel, Error, Held, Id, Monitor, Result, clock};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -147,18 +147,30 @@ fn last_of(key: &GroupKey) -> Error {
     }
 }
 
-/// Remove what the plan says, oldest first. Needs the exclusive lock. Returns how many were removed.
+/// What became of snapshots that were to go.
+#[derive(Clone, Debug, Default)]
+pub struct Forgotten {
+    /// Those that are gone.
+    pub removed: Vec<Id>,
+    /// What stays because the store keeps it for a time.
+    pub held: Held,
+}
+
+/// Remove what the plan says, oldest first. Needs the exclusive lock. Those that the store keeps for a time stay.
 pub fn execute(
     repository: &Repository,
     plan: &ForgetPlan,
     lock: &Lock,
     cancel: &Cancel,
     monitor: &dyn Monitor,
-) -> Result<usize> {
+) -> Result<Forgotten> {
     demand_exclusive(lock)?;
     monitor.phase("removing snapshots");
-    delete_all(repository, ObjectKind::Snapshot, &plan.remove, lock, cancel)?;
-    Ok(plan.remove.len())
+    let deleted = delete_unless_held(repository, ObjectKind::Snapshot, &plan.remove, lock, cancel)?;
+    Ok(Forgotten {
+        removed: deleted.gone,
+        held: deleted.held,
+    })
 }
 
 fn readable(repository: &Repository, monitor: &dyn Monitor) -> Result<(Vec<(Id, Snapshot)>, usize)> {

@@ -6,7 +6,7 @@
 use super::object::ObjectKind;
 use super::repository::Repository;
 use crate::local::users::{Identity, identity};
-use crate::{Cancel, Error, Id, Monitor, Result, clock};
+use crate::{Cancel, Error, Held, Id, Monitor, Result, clock};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -218,6 +218,15 @@ impl Shared {
         }
     }
 
+    /// Remove a lock of ours. One that the store keeps for a time holds up nobody in this process; others wait until it is stale.
+    fn release(&self, id: &Id) -> Result<()> {
+        let deleted = self.repository.delete(ObjectKind::Lock, id);
+        if !Held::default().count(deleted)? {
+            self.repository.note_released(*id);
+        }
+        Ok(())
+    }
+
     /// Write a new lock, then remove the old one, so that there is one at every moment. A lock that somebody removed is not written
     /// again: what it protected may be gone.
     fn refresh(&self) -> Result<()> {
@@ -228,7 +237,7 @@ impl Shared {
         let file = LockFile::new(self.kind);
         let new = self.repository.write_json(ObjectKind::Lock, &file)?;
         let (old, _) = std::mem::replace(&mut *self.state.lock(), (new, file.time));
-        self.repository.delete(ObjectKind::Lock, &old)
+        self.release(&old)
     }
 }
 
@@ -241,7 +250,7 @@ impl Drop for Lock {
         }
         let (id, _) = *self.shared.state.lock();
         // If it cannot be removed, it is stale as soon as this process has ended.
-        let _: Option<()> = self.shared.repository.delete(ObjectKind::Lock, &id).ok();
+        let _: Option<()> = self.shared.release(&id).ok();
     }
 }
 
@@ -277,6 +286,9 @@ fn check_others(
     remove_stale: Option<&dyn Monitor>,
 ) -> Result<()> {
     for (id, lock) in list_locks(repository, own)? {
+        if repository.has_released(&id) {
+            continue;
+        }
         let lock = lock.map_err(|_| Error::Locked {
             holder: format!("by lock `{}`, which cannot be read", id.short()),
         })?;
@@ -289,6 +301,9 @@ fn check_others(
                         if error.kind == ErrorKind::PermissionDenied && kind == LockKind::Shared =>
                     {
                         monitor.note("it stays: these credentials cannot delete; run `mainstay unlock` with others");
+                    }
+                    Err(Error::Storage(error)) if error.kind == ErrorKind::Held => {
+                        monitor.note("it stays: the store keeps it for a time");
                     }
                     other => other?,
                 }

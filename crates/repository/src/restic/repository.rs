@@ -12,6 +12,8 @@ use super::snapshot::Snapshot;
 use super::tree::Tree;
 use crate::local::users::{Identity, identity};
 use crate::{Error, Id, Monitor, Result};
+use hashbrown::HashSet;
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
@@ -38,6 +40,8 @@ pub struct Repository {
     config: Config,
     cache: Option<Cache>,
     remote: bool,
+    /// Locks of this process that are over, but that the store keeps for a time.
+    released: Arc<Mutex<HashSet<Id>>>,
 }
 
 impl std::fmt::Debug for Repository {
@@ -102,6 +106,7 @@ impl Repository {
             config,
             cache,
             remote: options.remote,
+            released: Arc::default(),
         }
     }
 
@@ -220,6 +225,16 @@ impl Repository {
     pub fn write_json<T: Serialize>(&self, kind: ObjectKind, value: &T) -> Result<Id> {
         let json = serde_json::to_vec(value).map_err(|error| Error::Verification(error.to_string()))?;
         self.write_unpacked(kind, &json)
+    }
+
+    /// Remember that a lock of this process is over although it is still there.
+    pub(super) fn note_released(&self, lock: Id) {
+        self.released.lock().insert(lock);
+    }
+
+    /// Whether this is a lock of this process that is over.
+    pub(super) fn has_released(&self, lock: &Id) -> bool {
+        self.released.lock().contains(lock)
     }
 
     /// Delete an object; it is no error if it is gone already.

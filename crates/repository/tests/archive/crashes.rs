@@ -144,7 +144,8 @@ fn forget_all_but_one(store: &dyn Store) -> repository::Result<u64> {
     };
     let listed = list(store, "", &cancel, &monitor)?;
     let plan = plan_forget(listed, &policy, &TimeZone::UTC, clock::now())?;
-    forget(store, &plan, clock::now(), &cancel, &monitor)
+    let forgotten = forget(store, &plan, clock::now(), &cancel, &monitor)?;
+    Ok(forgotten.removed.len() as u64)
 }
 
 #[test]
@@ -276,6 +277,30 @@ fn credentials_that_cannot_delete_are_enough() {
     clean(&memory);
     assert_eq!(memory.list("").unwrap().len(), 6);
     assert_eq!(assert_listed_complete(&memory), ["a", "b", "c"]);
+}
+
+/// What a store keeps for a time goes later; an archive whose manifest is kept stays whole, and is listed.
+#[test]
+fn what_the_store_keeps_is_no_failure() {
+    let bench = Bench::new();
+    bench.shell("mkdir source; head -c 1500000 /dev/urandom > source/noise");
+    for (kept, listed, left) in [(".manifest.json", 3, false), (".00000", 1, true)] {
+        let memory = MemoryStore::new();
+        three_archives(&bench, &memory);
+        let faulty = FaultyStore::new(Arc::new(memory.clone()));
+        let held = Fault::Fail(ErrorKind::Held);
+        faulty.always(
+            move |operation, name| operation == testkit::recording::Operation::Delete && name.ends_with(kept),
+            held,
+        );
+        assert_eq!(forget_all_but_one(&faulty).unwrap(), 3 - listed);
+        let names = assert_listed_complete(&memory);
+        assert_eq!(names.len() as u64, listed);
+        clean_up(&faulty);
+        assert_eq!(leftovers(&memory, &names).is_empty(), !left);
+        clean_up(&memory);
+        assert_eq!(leftovers(&memory, &names), [""; 0]);
+    }
 }
 
 #[test]

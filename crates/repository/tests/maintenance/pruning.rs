@@ -7,9 +7,9 @@ use repository::restic::object::ObjectKind;
 use repository::restic::prune::{self, MaxUnused, PruneOptions};
 use repository::restic::select::SnapshotFilter;
 use repository::retention::{GroupBy, Policy};
-use repository::{Cancel, Error, Recorder};
+use repository::{Cancel, Error, Held, Recorder};
 
-fn check_all(repository: &repository::restic::repository::Repository) -> repository::restic::check::CheckReport {
+pub fn check_all(repository: &repository::restic::repository::Repository) -> repository::restic::check::CheckReport {
     let options = CheckOptions {
         read_data: Some(ReadSubset::All),
     };
@@ -213,10 +213,8 @@ fn forget_decides_by_rules_and_never_takes_the_last() {
             .all(|decision| !decision.reasons.is_empty())
     );
     let lock = exclusive(&repository).unwrap();
-    assert_eq!(
-        forget::execute(&repository, &plan, &lock, &Cancel::default(), &monitor).unwrap(),
-        2
-    );
+    let forgotten = forget::execute(&repository, &plan, &lock, &Cancel::default(), &monitor).unwrap();
+    assert_eq!((forgotten.removed.len(), forgotten.held), (2, Held::default()));
     drop(lock);
     let (id, _) = readable_snapshots(&repository)[0];
     assert!(matches!(

@@ -1,6 +1,6 @@
 //! Addresses that are a URL: `https://host/path`.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::{authority_of, decode, prefix, refuse};
 use crate::Error;
@@ -39,7 +39,14 @@ pub(super) fn parse(text: &str, url: &str) -> Result<WebLocation, Error> {
 
 impl fmt::Display for WebLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.endpoint, self.path)
+        write!(f, "{}/", self.endpoint)?;
+        // Only what would mean something else.
+        self.path.chars().try_for_each(|c| match c {
+            '%' => f.write_str("%25"),
+            '?' => f.write_str("%3F"),
+            '#' => f.write_str("%23"),
+            c => f.write_char(c),
+        })
     }
 }
 
@@ -83,10 +90,23 @@ mod tests {
                 "rest:https://host:8000/",
             ),
             ("rest:http://host", "http://host", "", "rest:http://host/"),
+            (
+                "rest:http://host/50%25%3F%23%+1",
+                "http://host",
+                "50%?#%+1",
+                "rest:http://host/50%25%3F%23%25+1",
+            ),
+            (
+                "webdav+http://host/%2541",
+                "http://host",
+                "%41",
+                "webdav+http://host/%2541",
+            ),
         ] {
             let location = web(text);
             assert_eq!((location.endpoint.as_str(), location.path.as_str()), (endpoint, path));
             assert_eq!(text.parse::<Location>().unwrap().to_string(), shown);
+            assert_eq!(web(shown), location, "{shown}");
         }
     }
 

@@ -34,7 +34,9 @@ impl Tell {
     }
 
     pub(crate) fn opendal(&self, operation: &'static str, name: &str, source: opendal::Error) -> Error {
-        self.error(kind_of(&source), operation, name).because(describe(&source))
+        self.error(kind_of(&source), operation, name)
+            .with_hint(hint_of(&source))
+            .because(describe(&source))
     }
 
     pub(crate) fn misconfigured(&self, why: String) -> Error {
@@ -45,6 +47,7 @@ impl Tell {
 /// Sort an error. What the store itself said comes first, then what OpenDAL made of it.
 pub(crate) fn kind_of(error: &opendal::Error) -> ErrorKind {
     kind_of_http(error)
+        .or_else(|| is_held(error).then_some(ErrorKind::Held))
         .or_else(|| code_of(error).and_then(kind_of_code))
         .unwrap_or_else(|| kind_of_opendal(error))
 }
@@ -82,6 +85,23 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
 /// The code in the answer of S3 or Azure, such as `NoSuchBucket`.
 fn code_of(error: &opendal::Error) -> Option<&str> {
     field(error, "code").filter(|code| !code.is_empty())
+}
+
+/// Whether the store itself protects the object, from whomever. S3 has no code of its own for that, but most stores say it in words;
+/// of those that do not, [`S3Store`](crate::s3::S3Store) asks what protects the object.
+fn is_held(error: &opendal::Error) -> bool {
+    let of_s3 = ["ObjectLocked", "ObjectLockedByBucketPolicy"];
+    let of_azure = ["BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold"];
+    let of_google = ["retentionPolicyNotMet", "objectUnderActiveHold"];
+    code_of(error).is_some_and(|code| of_s3.contains(&code) || of_azure.contains(&code))
+        || field(error, "reason").is_some_and(|reason| of_google.contains(&reason))
+        || field(error, "message").is_some_and(|message| message.contains("object protected by object lock"))
+}
+
+/// The way out where the code of the store says more than the kind.
+fn hint_of(error: &opendal::Error) -> Option<String> {
+    let hint = "Set this host's clock, such as with `timedatectl set-ntp true`: stores refuse what is signed at another time than theirs.";
+    (code_of(error)? == "RequestTimeTooSkewed").then(|| hint.to_owned())
 }
 
 /// A field of the answer. OpenDAL keeps the answer only as a part of its message, in the form for debugging.
@@ -145,6 +165,7 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
         "AuthorizationHeaderMalformed" | "PermanentRedirect" | "InvalidBucketName" | "InvalidRegionName" => {
             ErrorKind::Misconfigured
         }
+        "RequestTimeTooSkewed" => ErrorKind::Misconfigured,
         "InvalidRange" => ErrorKind::Truncated,
         _ => return None,
     })
@@ -215,6 +236,37 @@ mod tests {
         assert_eq!(describe(&google), "the store answered with status 404: no bucket");
         let slow = error(Kind::Unexpected, "the store is too slow").set_source(TooSlow(Duration::from_secs(1)));
         assert_eq!(describe(&slow), "the store is too slow: no answer within 1s");
+    }
+
+    #[test]
+    fn objects_that_nobody_may_delete_are_told_from_missing_rights() {
+        for message in [
+            r#"S3Error { code: "ObjectLockedByBucketPolicy", message: "The object is locked by the bucket policy." }"#,
+            r#"S3Error { code: "AccessDenied", message: "Access Denied because object protected by object lock." }"#,
+            r#"AzblobError { code: "BlobImmutableDueToPolicy", message: "" }"#,
+            r#"GcsErrorResponse { error: GcsError { code: 403, message: "", errors: [GcsErrorDetail { reason: "retentionPolicyNotMet" }] } }"#,
+        ] {
+            let denied = error(Kind::PermissionDenied, message);
+            assert_eq!(kind_of(&denied), ErrorKind::Held, "{message}");
+        }
+        for message in [
+            r#"S3Error { code: "AccessDenied", message: "Access Denied" }"#,
+            r#"GcsErrorResponse { error: GcsError { code: 403, message: "", errors: [GcsErrorDetail { reason: "forbidden" }] } }"#,
+        ] {
+            let denied = error(Kind::PermissionDenied, message);
+            assert_eq!(kind_of(&denied), ErrorKind::PermissionDenied, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_clock_has_its_own_way_out() {
+        let skewed = error(
+            Kind::PermissionDenied,
+            r#"S3Error { code: "RequestTimeTooSkewed", message: "" }"#,
+        );
+        let told = Tell::new("s3:x".to_owned()).opendal("list", "", skewed);
+        assert_eq!(told.kind, ErrorKind::Misconfigured);
+        assert!(told.hint.is_some_and(|hint| hint.contains("clock")));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use opendal_http_transport_reqwest::ReqwestTransport;
 use reqwest::{Certificate, Client};
 use tokio::time::Sleep;
 
+use super::clock::StoreClock;
 use super::errors::{NoSpace, TooSlow, text_of};
 use crate::HttpOptions;
 
@@ -56,6 +57,7 @@ pub(crate) struct Transport {
     options: HttpOptions,
     /// Where all requests go, whatever their addresses say.
     instead: Option<(Scheme, Authority)>,
+    clock: StoreClock,
 }
 
 impl Transport {
@@ -64,7 +66,13 @@ impl Transport {
             inner: ReqwestTransport::new(client),
             options: options.clone(),
             instead: None,
+            clock: StoreClock::default(),
         }
+    }
+
+    /// The clock of the store, as answers show it.
+    pub(super) fn clock(&self) -> StoreClock {
+        self.clock.clone()
     }
 
     /// Send everything to `endpoint` (scheme, host and port), for services that know their own hosts only. The error is the reason
@@ -105,6 +113,7 @@ impl HttpTransport for Transport {
     async fn fetch(&self, mut request: Request<Buffer>) -> Result<Response<HttpBody>> {
         self.redirect(&mut request)?;
         let answer = self.send(request).await?;
+        self.clock.note(answer.headers());
         let length = opendal::raw::parse_content_length(answer.headers())?;
         refuse(answer.status(), length)?;
         let patience = self.options.patience(length.unwrap_or(0));

@@ -198,7 +198,7 @@ mod tests {
         };
         let mut options = Options::default();
         options.s3.anonymous = true;
-        s3::open(&location, &options).unwrap()
+        s3::open(&location, &options).unwrap().remote
     }
 
     #[test]

@@ -34,9 +34,7 @@ fn credentials(builder: S3, location: &S3Location, options: &S3Options) -> S3 {
     if options.anonymous {
         return builder.skip_signature();
     }
-    let given = options.access_key.as_ref().zip(options.secret_key.as_ref());
-    let in_address = location.credentials.as_ref().map(|(key, secret)| (key, secret));
-    let Some((key, secret)) = given.or(in_address) else {
+    let Some((key, secret)) = keys(location, options) else {
         return builder.profile(options.profile.as_deref().unwrap_or_default());
     };
     let builder = builder.access_key_id(key).secret_access_key(secret);
@@ -45,6 +43,24 @@ fn credentials(builder: S3, location: &S3Location, options: &S3Options) -> S3 {
         .session_token(options.session_token.as_deref().unwrap_or_default())
         .disable_config_load()
         .disable_ec2_metadata()
+}
+
+/// The keys that were given, if any; those in the options win over those in the address.
+pub(super) fn keys<'a>(location: &'a S3Location, options: &'a S3Options) -> Option<(&'a str, &'a str)> {
+    let given = options.access_key.as_deref().zip(options.secret_key.as_deref());
+    let in_address = location.credentials.as_ref();
+    given.or(in_address.map(|(key, secret)| (key.as_str(), secret.as_str())))
+}
+
+/// The address of the bucket itself, without a slash at the end; the error is the reason why there can be none.
+pub(super) fn bucket_url(location: &S3Location, options: &S3Options) -> Result<String, String> {
+    let (endpoint, bucket) = (endpoint(location, options), &location.bucket);
+    Ok(match endpoint.split_once("://") {
+        Some((scheme, host)) if is_virtual(&endpoint, bucket, options.addressing)? => {
+            format!("{scheme}://{bucket}.{host}")
+        }
+        _ => format!("{endpoint}/{bucket}"),
+    })
 }
 
 /// Always an explicit one, so that no variable of the environment sends the data elsewhere.
@@ -181,6 +197,20 @@ mod tests {
         assert!(is_virtual("https://minio.example", "b", Addressing::Virtual).unwrap());
         assert!(!is_virtual(AMAZON, "b", Addressing::Path).unwrap());
         assert!(is_virtual(AMAZON, "a.b", Addressing::Virtual).is_err());
+    }
+
+    #[test]
+    fn the_bucket_is_asked_where_its_objects_are() {
+        let url = |endpoint, addressing| {
+            let options = S3Options {
+                addressing,
+                ..S3Options::default()
+            };
+            bucket_url(&location(endpoint), &options).unwrap()
+        };
+        assert_eq!(url(None, Addressing::Auto), "https://b.s3.amazonaws.com");
+        assert_eq!(url(Some("http://h:9000/"), Addressing::Auto), "http://h:9000/b");
+        assert_eq!(url(Some("http://h:9000"), Addressing::Virtual), "http://b.h:9000");
     }
 
     #[test]

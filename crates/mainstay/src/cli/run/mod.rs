@@ -2,7 +2,7 @@
 
 mod text;
 
-use super::Context;
+use super::{Context, names};
 use crate::config::model::{Config, Job};
 use crate::config::units;
 use crate::config::{Misuse, directories};
@@ -58,7 +58,7 @@ pub struct SyncArgs {
 #[derive(Debug, clap::Args)]
 pub struct JobArgs {
     /// Names of jobs
-    #[arg(value_name = "JOB", conflicts_with = "all")]
+    #[arg(value_name = "JOB", conflicts_with = "all", add = names::jobs())]
     names: Vec<String>,
     /// All jobs
     #[arg(long)]

@@ -128,8 +128,12 @@ fn retention_text(retention: &Retention, dry_run: bool) -> Option<String> {
 
 fn expired_text(expired: &Expired, dry_run: bool) -> String {
     let kept = count(expired.kept as u64, "restore point");
+    let held = match &expired.held {
+        held if held.is_empty() => String::new(),
+        held => format!("; {held}"),
+    };
     if expired.removed.is_empty() {
-        return kept;
+        return format!("{kept}{held}");
     }
     let times: Vec<String> = expired.removed.iter().map(|one| clock::local(one.time)).collect();
     let verb = if dry_run { "would be removed" } else { "removed" };
@@ -137,7 +141,7 @@ fn expired_text(expired: &Expired, dry_run: bool) -> String {
         0 => String::new(),
         freed => format!(", {} given back", bytes(freed)),
     };
-    format!("{kept}; no rule keeps {}, {verb}{freed}", times.join(", "))
+    format!("{kept}; no rule keeps {}, {verb}{freed}{held}", times.join(", "))
 }
 
 fn failure_text(error: &Failure) -> String {

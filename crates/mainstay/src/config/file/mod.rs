@@ -81,6 +81,12 @@ impl Draft {
         Some(entries.iter().map(|entry| entry.key.as_str()).collect())
     }
 
+    /// The names of its jobs, as far as it could be read; nothing if it could not be read at all.
+    pub fn job_names(&self) -> Option<Vec<&str>> {
+        let entries = self.tree.get("jobs")?.entries();
+        Some(entries.iter().map(|entry| entry.key.as_str()).collect())
+    }
+
     /// Look at the secrets and files that it names, too.
     pub fn check_present(&mut self, present: Present, reader: &dyn SecretReader) -> Seen {
         present::check(&self.tree, present, reader, &mut self.problems)

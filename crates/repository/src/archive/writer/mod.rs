@@ -257,7 +257,7 @@ fn store_content(
 
 /// Remove what was stored of an archive that has no manifest. What cannot be removed now has a marker.
 fn abandon(store: &dyn Store, marker: &Marker) {
-    if super::clean::remove_parts(store, &marker.name).is_ok() {
+    if super::clean::remove_parts(store, &marker.name).is_ok_and(|held| held.is_empty()) {
         store.delete(&marker.object_name()).unwrap_or_default();
     }
 }

@@ -9,7 +9,7 @@ use crate::restic::object::ObjectKind;
 use crate::restic::packer::{PackOptions, Packer};
 use crate::restic::parallel;
 use crate::restic::repository::Repository;
-use crate::{Cancel, Error, Id, Monitor, Result};
+use crate::{Cancel, Error, Held, Id, Monitor, Result};
 use hashbrown::HashSet;
 
 /// Prune as planned. `lock` is the exclusive lock that was held when the plan was made.
@@ -26,7 +26,7 @@ pub fn execute(
     let mut report = PruneReport::default();
     // First, because it may make the room that repacking needs. Nothing can be about to list them: the lock was held when they were found.
     monitor.phase("deleting packs that nothing lists");
-    delete_all(repository, ObjectKind::Pack, &plan.orphan_packs, lock, cancel)?;
+    let orphans = delete_unless_held(repository, ObjectKind::Pack, &plan.orphan_packs, lock, cancel)?;
     repack(repository, prepared, options, lock, &mut report, cancel, monitor)?;
     monitor.phase("writing the index");
     let dropped = dropped_packs(plan);
@@ -39,14 +39,38 @@ pub fn execute(
         .filter(|id| !written.contains(*id))
         .copied()
         .collect();
-    delete_all(repository, ObjectKind::Index, &old, lock, cancel)?;
+    let indexes = delete_unless_held(repository, ObjectKind::Index, &old, lock, cancel)?;
+    report.deleted_index_files = indexes.gone.len() as u64;
     monitor.phase("deleting packs");
     let removed: Vec<Id> = plan.remove_packs.iter().chain(&plan.repack_packs).copied().collect();
-    delete_all(repository, ObjectKind::Pack, &removed, lock, cancel)?;
-    report.deleted_packs = (plan.orphan_packs.len() + removed.len()) as u64;
-    report.deleted_bytes = plan.orphans.bytes + plan.remove.bytes + plan.repack.bytes;
-    report.deleted_index_files = old.len() as u64;
+    let packs = if indexes.held.is_empty() {
+        delete_unless_held(repository, ObjectKind::Pack, &removed, lock, cancel)?
+    } else {
+        // An index file that stays lists them: whoever believes it would miss their blobs.
+        let (objects, until) = (removed.len() as u64, indexes.held.until);
+        Deleted {
+            gone: Vec::new(),
+            held: Held { objects, until },
+        }
+    };
+    report.deleted_packs = (orphans.gone.len() + packs.gone.len()) as u64;
+    for held in [orphans.held, indexes.held, packs.held] {
+        report.held.add(held);
+    }
+    let all: HashSet<&Id> = plan.orphan_packs.iter().chain(&removed).collect();
+    let planned = plan.orphans.bytes + plan.remove.bytes + plan.repack.bytes;
+    report.deleted_bytes = planned.saturating_sub(bytes_left(repository, &report.held, &all)?);
     Ok(report)
+}
+
+/// The size of those of `packs` that are still there.
+fn bytes_left(repository: &Repository, held: &Held, packs: &HashSet<&Id>) -> Result<u64> {
+    if held.is_empty() {
+        return Ok(0);
+    }
+    let stored = repository.list(ObjectKind::Pack)?;
+    let left = stored.iter().filter(|(id, _)| packs.contains(id));
+    Ok(left.map(|(_, bytes)| bytes).sum())
 }
 
 /// Complain about a lock that lets others add while this removes.
@@ -111,13 +135,53 @@ pub(in crate::restic) fn delete_all(
     lock: &Lock,
     cancel: &Cancel,
 ) -> Result<()> {
+    each(repository, kind, ids, lock, cancel, &mut |_, deleted| deleted)
+}
+
+/// What became of objects that were to go.
+#[derive(Debug, Default)]
+pub(in crate::restic) struct Deleted {
+    pub(in crate::restic) gone: Vec<Id>,
+    pub(in crate::restic) held: Held,
+}
+
+/// The same, but what the store keeps for a time stays, and is counted.
+pub(in crate::restic) fn delete_unless_held(
+    repository: &Repository,
+    kind: ObjectKind,
+    ids: &[Id],
+    lock: &Lock,
+    cancel: &Cancel,
+) -> Result<Deleted> {
+    let mut all = Deleted::default();
+    each(repository, kind, ids, lock, cancel, &mut |id, deleted| {
+        if all.held.count(deleted)? {
+            all.gone.push(*id);
+        }
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// Delete objects, and hand over what came of each.
+fn each(
+    repository: &Repository,
+    kind: ObjectKind,
+    ids: &[Id],
+    lock: &Lock,
+    cancel: &Cancel,
+    outcome: &mut dyn FnMut(&Id, Result<()>) -> Result<()>,
+) -> Result<()> {
     for batch in ids.chunks(BATCH) {
         cancel.check()?;
         lock.check()?;
         let deleted = parallel::map(batch, repository.store().concurrency(), |id| {
             repository.delete(kind, id)
         });
-        deleted.into_iter().collect::<Result<()>>()?;
+        batch
+            .iter()
+            .zip(deleted)
+            .try_for_each(|(id, deleted)| outcome(id, deleted))?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use super::index::Index;
 use super::lock::Lock;
 use super::repository::Repository;
 use super::snapshot::Snapshot;
-use crate::{Cancel, Error, Id, Monitor, Result};
+use crate::{Cancel, Error, Held, Id, Monitor, Result};
 use serde::Serialize;
 
 /// A number of blobs and their stored size.
@@ -111,6 +111,8 @@ pub struct PruneReport {
     pub copied_bytes: u64,
     /// Index files deleted.
     pub deleted_index_files: u64,
+    /// What stays for a time because the store protects it, and packs that stay because an index file does.
+    pub held: Held,
 }
 
 /// A plan together with the index that it was made from.

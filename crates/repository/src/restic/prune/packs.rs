@@ -7,6 +7,7 @@ use crate::restic::pack::{BlobKind, PackedBlob};
 use crate::restic::walk::Marks;
 use crate::{Error, Id, Result};
 use hashbrown::HashMap;
+use std::cmp::Reverse;
 
 /// What the index says about one pack.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,6 +16,8 @@ pub(super) struct Pack {
     pub all: Amount,
     /// What stays.
     pub kept: Amount,
+    /// Bytes of it that are in use, whichever copy of them stays.
+    in_use_bytes: u64,
     /// Bytes of its header's entries.
     header: u64,
     pub has_data: bool,
@@ -121,6 +124,10 @@ impl<'i> Packs<'i> {
                 continue;
             }
             let copies: Vec<usize> = self.copies(&blob).collect();
+            for copy in &copies {
+                let (pack, blob) = self.entry(*copy);
+                self.packs[pack as usize].in_use_bytes += u64::from(blob.length);
+            }
             match copies[..] {
                 [] => {
                     return Err(Error::damaged(
@@ -145,12 +152,14 @@ impl<'i> Packs<'i> {
             .filter(|at| !self.is_repeated(*at))
     }
 
-    /// Keep the copy in the pack of which most is kept anyway, so that the other packs run empty.
+    /// Keep the copy in the pack of which most is kept anyway, so that the other packs run empty. Of equal ones, that with the least
+    /// waste: where a pack could not be deleted after its blobs were copied, the copies stay, and are not copied again.
     fn choose_copy(&mut self, at: usize) {
         let (_, blob) = self.index.entry(at);
-        let best = self
-            .copies(&blob)
-            .max_by_key(|at| self.packs[self.entry(*at).0 as usize].kept.bytes);
+        let best = self.copies(&blob).max_by_key(|at| {
+            let pack = &self.packs[self.entry(*at).0 as usize];
+            (pack.kept.bytes, Reverse(pack.all.bytes - pack.in_use_bytes))
+        });
         let further: Vec<u64> = self
             .copies(&blob)
             .skip(1)

@@ -1,0 +1,188 @@
+//! Buckets with rules of their own: what they keep for a time is reported, and is no failure. The server of the tests has no such
+//! rules; what it says of them is made up in front of it.
+
+use crate::peer::*;
+use crate::scene::{Ended, Scene};
+use serde_json::Value;
+use std::fs;
+use testkit::object_lock::{locked, versioned};
+use testkit::s3_server::{ACCESS_KEY, BUCKET, HttpCall, HttpFault, S3Server, SECRET_KEY};
+
+const KEPT: &str = "cannot be deleted yet: the store keeps";
+const UNTIL: &str = "until 2099-01-01 00:00 UTC";
+
+struct Bucket {
+    scene: Scene,
+    server: S3Server,
+}
+
+impl Bucket {
+    fn new(rules: impl Fn(&HttpCall) -> HttpFault + Send + Sync + 'static) -> Self {
+        let scene = Scene::empty_in(scratch());
+        fs::create_dir(scene.path("source")).unwrap();
+        fs::write(scene.path("source/a"), "a").unwrap();
+        let server = S3Server::start_with(rules);
+        Self { scene, server }
+    }
+
+    fn address(&self) -> String {
+        format!("s3:{}/{BUCKET}/prefix", self.server.endpoint())
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ended {
+        let mut command = self.scene.command();
+        command
+            .env_remove("MAINSTAY_REPOSITORY")
+            .env("MAINSTAY_STATE_DIR", self.scene.path("state"))
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+        self.scene.ended(command.args(arguments))
+    }
+
+    fn ok(&self, arguments: &[&str]) -> String {
+        let ended = self.run(arguments);
+        assert_eq!(ended.code, 0, "{arguments:?}: {ended}");
+        ended.stdout
+    }
+
+    /// The same on the repository.
+    fn on(&self, arguments: &[&str]) -> Ended {
+        self.run(&[&["-r", &self.address()], arguments].concat())
+    }
+
+    fn on_ok(&self, arguments: &[&str]) -> String {
+        self.ok(&[&["-r", &self.address()], arguments].concat())
+    }
+
+    /// Two snapshots.
+    fn filled(self) -> Self {
+        self.on_ok(&["init"]);
+        for n in 0..2 {
+            fs::write(self.scene.path("source/a"), format!("content {n}")).unwrap();
+            self.on_ok(&["backup", "source"]);
+        }
+        self
+    }
+}
+
+/// What stands in the last line; the ones before say how far it is.
+fn told(text: &str) -> Value {
+    serde_json::from_str(text.lines().last().unwrap_or_default()).unwrap()
+}
+
+fn finding<'v>(diagnosis: &'v Value, name: &str) -> &'v Value {
+    let findings = diagnosis["findings"].as_array().unwrap();
+    let found = findings.iter().find(|finding| finding["name"] == name);
+    found.unwrap_or_else(|| panic!("{name}: {diagnosis}"))
+}
+
+#[test]
+fn doctor_asks_what_a_bucket_can_say() {
+    let bucket = Bucket::new(|_| HttpFault::None);
+    let diagnosis = told(&bucket.on_ok(&["doctor", "--json"]));
+    let severity = |name| finding(&diagnosis, name)["severity"].as_str().unwrap();
+    assert_eq!((severity("clock"), severity("write only if new")), ("fine", "fine"));
+    // Not to know is no failure.
+    assert_eq!(
+        (severity("old versions"), severity("object lock")),
+        ("unknown", "unknown")
+    );
+    assert_eq!(diagnosis["healthy"], true);
+}
+
+#[test]
+fn doctor_says_what_the_rules_of_a_bucket_cost() {
+    let text = Bucket::new(versioned).on_ok(&["doctor"]);
+    for expected in [
+        "30 days, COMPLIANCE",
+        "free nothing by themselves",
+        "only hidden",
+        "2099-01-01 00:00 UTC",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    let text = Bucket::new(locked).on_ok(&["doctor"]);
+    assert!(
+        text.contains("not before 2099-01-01 00:00 UTC") && !text.contains("FAILS"),
+        "{text}"
+    );
+}
+
+#[test]
+fn doctor_names_a_wrong_clock() {
+    let bucket = Bucket::new(|_| HttpFault::Header("date", "Fri, 01 Jan 2049 00:00:00 GMT"));
+    let ended = bucket.on(&["doctor"]);
+    assert_eq!(ended.code, 20, "{ended}");
+    assert!(ended.stdout.contains("error: this host's clock is"), "{ended}");
+    // Before anything else works, too.
+    let refused = Bucket::new(|_| {
+        HttpFault::Content(
+            403,
+            "<Error><Code>RequestTimeTooSkewed</Code><Message>too large</Message></Error>",
+        )
+    });
+    let ended = refused.on(&["snapshots"]);
+    assert!(
+        ended.code == 2 && ended.stderr.contains("hint: Set this host's clock"),
+        "{ended}"
+    );
+}
+
+#[test]
+fn what_the_bucket_keeps_is_no_failure() {
+    let bucket = Bucket::new(locked).filled();
+    let text = bucket.on_ok(&["forget", "--keep-last", "1", "--prune"]);
+    assert!(
+        text.contains("0 removed") && text.contains(KEPT) && text.contains(UNTIL),
+        "{text}"
+    );
+    let said = told(&bucket.on_ok(&["forget", "--keep-last", "1", "--json"]));
+    assert_eq!(said["held"]["objects"], 1, "{said}");
+    assert!(bucket.on_ok(&["snapshots"]).contains("2 snapshots"));
+    bucket.on_ok(&["prune"]);
+    bucket.on_ok(&["check", "--read-data"]);
+}
+
+#[test]
+fn missing_rights_are_still_an_error() {
+    let bucket = Bucket::new(|call| match call.method.as_str() {
+        "DELETE" if call.target.contains("/snapshots/") => HttpFault::Status(403),
+        _ => HttpFault::None,
+    });
+    let bucket = bucket.filled();
+    let ended = bucket.on(&["forget", "--keep-last", "1"]);
+    assert!(ended.code == 1 && ended.stderr.contains("hint: "), "{ended}");
+    assert!(ended.stderr.contains("permission denied"), "{ended}");
+}
+
+#[test]
+fn runs_of_both_formats_expire_what_they_can() {
+    let bucket = Bucket::new(locked);
+    let config = format!(
+        "host: h\nrepositories:\n  main: {{url: '{0}', password: {{file: password}}}}\n  \
+         files: {{url: '{0}-archives', format: archive, encryption: none, name: '{{job}}-%H%M%S%f.tar.zst'}}\n\
+         jobs:\n  nightly: {{to: [main, files], sources: [files: [source]], keep: {{last: 1}}}}\n",
+        bucket.address()
+    );
+    fs::write(bucket.scene.path("mainstay.yaml"), config).unwrap();
+    bucket.ok(&["run", "--init"]);
+    fs::write(bucket.scene.path("source/a"), "changed").unwrap();
+    let text = bucket.ok(&["run"]);
+    assert_eq!(text.matches(KEPT).count(), 2, "{text}");
+    assert!(text.contains(UNTIL), "{text}");
+    let report = told(&bucket.ok(&["run", "--json"]));
+    assert_eq!(report["outcome"], "done", "{report}");
+    for destination in report["destinations"].as_array().unwrap() {
+        let retention = &destination["retention"];
+        assert_eq!(
+            (
+                retention["removed"].as_array().unwrap().len(),
+                retention["state"].as_str()
+            ),
+            (0, Some("done"))
+        );
+        assert!(retention["held"]["objects"].as_u64().unwrap() > 0, "{destination}");
+    }
+    assert!(bucket.ok(&["-r", "files", "forget", "--keep-last", "1"]).contains(KEPT));
+    assert!(bucket.ok(&["-r", "files", "snapshots"]).contains("3 "));
+}
