@@ -24,6 +24,7 @@ const FOR_TESTS: &[Package] = &[
     ("ssh-keygen", "openssh-client"),
     ("/usr/sbin/sshd", "openssh-server"),
     ("rclone", "rclone"),
+    ("pg_createcluster", "postgresql"),
     ("npm", "npm"),
     ("pip3", "python3-pip"),
 ];

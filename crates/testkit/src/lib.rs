@@ -7,6 +7,7 @@ pub mod emulators;
 pub mod faults;
 pub mod hook;
 pub mod http_mock;
+pub mod postgres_server;
 pub mod proxy;
 pub mod rclone_server;
 pub mod recording;

@@ -3,8 +3,10 @@
 mod command;
 pub mod databases;
 mod files;
+mod hashed;
 mod patient;
 mod piece;
+mod postgres;
 mod probe;
 pub mod program;
 mod proof;
@@ -13,8 +15,10 @@ mod stored;
 
 pub use command::CommandSource;
 pub use files::FilesSource;
+pub use hashed::Hashed;
 pub use patient::Patient;
 pub use piece::{Item, Piece, Stream};
+pub use postgres::PostgresSource;
 pub use probe::{Found, Probe};
 pub use proof::{Check, Proof, Verdict};
 pub use restore::{Plan, PutBack, Restored};
@@ -134,6 +138,7 @@ pub fn open(source: &model::Source) -> Result<Box<dyn Source>, Misuse> {
     Ok(match &source.kind {
         SourceKind::Files(files) => Box::new(FilesSource::new(files.clone(), source.required)),
         SourceKind::Command(command) => Box::new(CommandSource::new(command.clone(), source.required)),
+        SourceKind::Postgres(postgres) => Box::new(PostgresSource::new(postgres.clone(), source.required)),
         other => {
             let message = format!("sources of kind `{}` cannot be captured", other.name());
             return Err(Misuse::new(message, "Take the source out."));

@@ -5,6 +5,7 @@
 //! * [`config`]: the configuration file: found, checked, shown, written.
 //! * [`jobs`]: `run` and `sync`: jobs of a configuration, into repositories of both formats.
 //! * [`contract`]: what every kind of source promises: captured, proven in scratch, put back, nothing replaced unasked.
+//! * [`postgres`]: PostgreSQL servers: everything that they can hold, odd names, what goes wrong, and writers at work.
 //! * [`oracle`]: restic reads, checks, prunes and restores what we write, and we what it writes.
 //! * [`crash`]: the program dies, or its store fails, at every call; disks are full; stores lie.
 //! * [`damage`]: each kind of object damaged in each way: detected, named, and the rest restored.
@@ -38,6 +39,7 @@ mod live;
 mod named;
 mod oracle;
 mod peer;
+mod postgres;
 mod purge;
 mod random;
 mod rclone;

@@ -144,13 +144,22 @@ impl Source {
     pub fn check_executable(&self) -> Result<(), Misuse> {
         match &self.kind {
             SourceKind::Files(_) | SourceKind::Command(_) => Ok(()),
+            SourceKind::Postgres(postgres) if postgres.server.host.is_some() => Ok(()),
+            SourceKind::Postgres(_) => {
+                let place = self.origin.place().unwrap_or_default();
+                let message = format!("{place}: this version cannot reach a server in its container");
+                Err(Misuse::new(
+                    message,
+                    "Publish the server's port, and name its `host` and `port`.",
+                ))
+            }
             other => {
                 let place = self.origin.place().unwrap_or_default();
                 let message = format!(
                     "{place}: this version cannot back up sources of kind `{}`",
                     other.name()
                 );
-                let hint = "It can back up `files` and `command`: use a dump with `command`, or take the source out.";
+                let hint = "It can back up `files`, `command` and `postgres`: use a dump with `command`, or take the source out.";
                 Err(Misuse::new(message, hint))
             }
         }
