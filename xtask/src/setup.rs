@@ -28,6 +28,7 @@ const FOR_TESTS: &[Package] = &[
     ("redis-server", "redis-server"),
     ("/usr/sbin/mariadbd", "mariadb-server"),
     ("mariadb-dump", "mariadb-client"),
+    ("pg_createcluster", "postgresql"),
     ("npm", "npm"),
     ("pip3", "python3-pip"),
 ];

@@ -24,14 +24,14 @@ pub enum Error {
         source: io::Error,
     },
     /// It ended with an error.
-    #[error("the command `{program}` failed: {}", ended(*status, last_line))]
+    #[error("the command `{program}` failed: {}", ended(*status, said))]
     Failed {
         /// Its name, without its arguments.
         program: String,
         /// How it ended.
         status: ExitStatus,
-        /// The last line that it wrote to standard error; may be empty.
-        last_line: String,
+        /// The end of what it wrote to standard error; may be empty.
+        said: String,
     },
     /// The command line is empty, or a quote in it is not closed.
     #[error("`{line}` is no command line")]
@@ -42,6 +42,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// What the program complained about last; empty if it said nothing, or did not run.
+    pub fn last_line(&self) -> &str {
+        match self {
+            Self::Failed { said, .. } => said.trim_end().lines().next_back().unwrap_or_default().trim(),
+            Self::NotStarted { .. } | Self::Unparsable { .. } => "",
+        }
+    }
+
     /// What to do next, as a sentence.
     pub fn hint(&self) -> String {
         match self {
@@ -53,11 +61,10 @@ impl Error {
     }
 }
 
-fn ended(status: ExitStatus, last_line: &str) -> String {
-    if last_line.is_empty() {
-        status.to_string()
-    } else {
-        format!("{status}: {last_line}")
+fn ended(status: ExitStatus, said: &str) -> String {
+    match said.trim_end().lines().next_back() {
+        Some(last_line) => format!("{status}: {}", last_line.trim()),
+        None => status.to_string(),
     }
 }
 
@@ -99,7 +106,7 @@ pub struct Ending {
     program: String,
     child: Box<dyn Child>,
     stderr: Option<JoinHandle<()>>,
-    last_line: Arc<Mutex<String>>,
+    said: Arc<Mutex<String>>,
 }
 
 /// A program that was started, here or in a container.
@@ -198,16 +205,16 @@ impl Running {
         stdout: PipeReader,
         stderr: PipeReader,
     ) -> Self {
-        let last_line = Arc::default();
+        let said = Arc::default();
         let forwarded = {
-            let last_line = Arc::clone(&last_line);
-            std::thread::spawn(move || forward(stderr, &last_line))
+            let said = Arc::clone(&said);
+            std::thread::spawn(move || forward(stderr, &said))
         };
         let ending = Ending {
             program,
             child,
             stderr: Some(forwarded),
-            last_line,
+            said,
         };
         Self { stdin, stdout, ending }
     }
@@ -255,12 +262,8 @@ impl Ending {
         match waited {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => {
-                let last_line = self.last_line.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                Err(Error::Failed {
-                    program,
-                    status,
-                    last_line,
-                })
+                let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                Err(Error::Failed { program, status, said })
             }
             Err(source) => Err(Error::NotStarted { program, source }),
         }
@@ -280,18 +283,29 @@ impl Drop for Ending {
     }
 }
 
-/// Copy what a program complains about to our own standard error, and remember the last line.
-fn forward(stderr: PipeReader, last_line: &Mutex<String>) {
+/// How much of what a program complained about is remembered: at least this, at most twice as much and a line.
+const SAID_BYTES: usize = 4 << 10;
+
+/// Copy what a program complains about to our own standard error, and remember the end of it.
+fn forward(stderr: PipeReader, said: &Mutex<String>) {
     let mut reader = BufReader::new(stderr);
     let mut line = Vec::new();
     while matches!(reader.by_ref().take(64 << 10).read_until(b'\n', &mut line), Ok(1..)) {
         // Nobody is left to tell if our own standard error is closed.
         let _: Option<()> = io::stderr().write_all(&line).ok();
-        let text = String::from_utf8_lossy(&line).trim().to_owned();
-        if !text.is_empty() {
-            *last_line.lock().unwrap_or_else(PoisonError::into_inner) = text;
-        }
+        remember(
+            &String::from_utf8_lossy(&line),
+            &mut said.lock().unwrap_or_else(PoisonError::into_inner),
+        );
         line.clear();
+    }
+}
+
+fn remember(line: &str, said: &mut String) {
+    said.push_str(line);
+    if said.len() > 2 * SAID_BYTES {
+        let from = (said.len() - SAID_BYTES..).find(|at| said.is_char_boundary(*at));
+        said.drain(..from.unwrap_or_default());
     }
 }
 

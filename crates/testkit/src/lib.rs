@@ -10,6 +10,7 @@ pub mod hook;
 pub mod http_mock;
 pub mod mariadb_server;
 pub mod object_lock;
+pub mod postgres_server;
 pub mod proxy;
 pub mod rclone_server;
 pub mod recording;

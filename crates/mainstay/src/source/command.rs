@@ -1,13 +1,11 @@
 //! What a program prints, as one file.
 
 use super::program::{self, Output, Programs};
-use super::{Item, Piece, Plan, Probe, Proof, PutBack, Restored, Source, Stored, Surroundings};
+use super::{Hashed, Item, Piece, Plan, Probe, Proof, PutBack, Restored, Source, Stored, Surroundings};
 use crate::config::Misuse;
 use crate::config::model::{Command, SetTo};
 use crate::config::secret::SecretReader;
 use crate::exec;
-use repository::Id;
-use sha2::{Digest as _, Sha256};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
@@ -136,9 +134,8 @@ impl Source for CommandSource {
         stored.copy(&stored.part.path, &mut hashed)?;
         let (facts, mut proof) = (&stored.part.facts, Proof::default());
         proof.compare("bytes", facts.bytes.unwrap_or_default(), hashed.bytes);
-        let digest: [u8; 32] = hashed.hasher.finalize().into();
         let expected = facts.sha256.map(|hash| hash.to_hex()).unwrap_or_default();
-        proof.compare("SHA-256", expected, Id(digest).to_hex());
+        proof.compare("SHA-256", expected, hashed.finish().to_hex());
         proof.counts.push((1, "output".to_owned()));
         Ok(proof)
     }
@@ -162,23 +159,5 @@ impl Write for Counted<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.input.flush()
-    }
-}
-
-#[derive(Default)]
-struct Hashed {
-    hasher: Sha256,
-    bytes: u64,
-}
-
-impl Write for Hashed {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.hasher.update(buffer);
-        self.bytes += buffer.len() as u64;
-        Ok(buffer.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -3,9 +3,11 @@
 mod command;
 pub mod databases;
 mod files;
+mod hashed;
 mod mysql;
 mod patient;
 mod piece;
+mod postgres;
 mod probe;
 pub mod program;
 mod proof;
@@ -16,9 +18,11 @@ mod stored;
 
 pub use command::CommandSource;
 pub use files::FilesSource;
+pub use hashed::Hashed;
 pub use mysql::{Dialect, MysqlSource};
 pub use patient::Patient;
 pub use piece::{Item, Piece, Stream};
+pub use postgres::PostgresSource;
 pub use probe::{Found, Probe};
 pub use proof::{Check, Proof, Verdict};
 pub use redis::RedisSource;
@@ -146,6 +150,7 @@ pub fn open(source: &model::Source) -> Result<Box<dyn Source>, Misuse> {
         SourceKind::Mariadb(database) => {
             Box::new(MysqlSource::new(Dialect::Mariadb, database.clone(), source.required))
         }
+        SourceKind::Postgres(postgres) => Box::new(PostgresSource::new(postgres.clone(), source.required)),
         other => {
             let message = format!("sources of kind `{}` cannot be captured", other.name());
             return Err(Misuse::new(message, "Take the source out."));

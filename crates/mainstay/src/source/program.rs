@@ -19,6 +19,9 @@ const TAIL_BYTES: usize = 512;
 /// Says what is wrong with the end of an output.
 pub type CheckEnd = fn(&[u8]) -> std::result::Result<(), String>;
 
+/// Says what a program's failure means.
+pub type Explain = Arc<dyn Fn(exec::Error) -> Error + Send + Sync>;
+
 /// Where the programs of a source run.
 #[derive(Clone, Debug, Default)]
 pub enum Programs {
@@ -101,14 +104,20 @@ pub struct Output {
 impl Output {
     /// As a file of the snapshot.
     pub fn into_stream(self, path: PathBuf) -> Stream {
+        self.into_stream_explained(path, Arc::new(|error| refused(&error)))
+    }
+
+    /// The same; `explain` says what it means when the program fails.
+    pub fn into_stream_explained(self, path: PathBuf, explain: Explain) -> Stream {
         let state: Arc<Mutex<State>> = Arc::default();
         let (facts, check_end) = (Arc::clone(&self.facts), self.check_end);
         let reader = Box::new(Reader {
             output: self,
             stdout: None,
             state: Arc::clone(&state),
+            explain: Arc::clone(&explain),
         });
-        let finish = Box::new(move || finish(&mut state.lock(), &mut facts.lock(), check_end));
+        let finish = Box::new(move || finish(&mut state.lock(), &mut facts.lock(), check_end, &explain));
         Stream { path, reader, finish }
     }
 }
@@ -117,6 +126,7 @@ struct Reader {
     output: Output,
     stdout: Option<Patient<PipeReader>>,
     state: Arc<Mutex<State>>,
+    explain: Explain,
 }
 
 /// What is known when the last byte was read.
@@ -141,7 +151,7 @@ impl Read for Reader {
                     ..
                 } = &self.output;
                 let started = programs.start(words, surroundings);
-                let running = started.map_err(|error| io::Error::other(refused(&error)))?;
+                let running = started.map_err(|error| io::Error::other((self.explain)(error)))?;
                 let (stdout, ending) = running.split();
                 state.ending = Some(ending);
                 self.stdout.insert(Patient::new(stdout, self.output.cancel.clone()))
@@ -164,11 +174,11 @@ impl State {
     }
 }
 
-fn finish(state: &mut State, facts: &mut Facts, check_end: Option<CheckEnd>) -> Result<()> {
+fn finish(state: &mut State, facts: &mut Facts, check_end: Option<CheckEnd>, explain: &Explain) -> Result<()> {
     let program = match state.ending.take() {
         Some(ending) => {
             let program = ending.program().to_owned();
-            ending.finish().map_err(|error| refused(&error))?;
+            ending.finish().map_err(|error| explain(error))?;
             program
         }
         None => String::new(),
@@ -195,13 +205,27 @@ fn refused(error: &exec::Error) -> Error {
 /// Start a program, have `write` write its input, and wait for its end. What it prints is left out.
 ///
 /// # Errors
-/// That of `write`, after which the program is killed, so that it does not take what it has for all there is. The program's, if it
-/// failed or stopped reading.
+/// Those of [`filter`].
 pub fn feed(
     programs: &Programs,
     words: &[OsString],
     surroundings: exec::Surroundings,
-    write: impl FnOnce(&mut dyn Write) -> Result<()>,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>,
+) -> anyhow::Result<()> {
+    filter(programs, words, surroundings, write, &mut io::sink())
+}
+
+/// Start a program, have `write` write its input and write what it prints to `out`, and wait for its end.
+///
+/// # Errors
+/// That of `write`, after which the program is killed, so that it does not take what it has for all there is. The program's, if it
+/// failed or stopped reading. That of `out`.
+pub fn filter(
+    programs: &Programs,
+    words: &[OsString],
+    surroundings: exec::Surroundings,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>,
+    out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
     let surroundings = exec::Surroundings {
         input: exec::Input::Piped,
@@ -211,8 +235,8 @@ pub fn feed(
     let stdin = running.stdin();
     let (mut stdout, ending) = running.split();
     std::thread::scope(|scope| {
-        // A program that prints must not wait for us.
-        scope.spawn(move || io::copy(&mut stdout, &mut io::sink()).ok());
+        // A program that prints must not wait for us; with its output closed, one that nobody listens to ends.
+        let copied = scope.spawn(move || io::copy(&mut stdout, out));
         let mut input = Input {
             pipe: stdin,
             failed: false,
@@ -223,7 +247,10 @@ pub fn feed(
             return Ok(written?);
         }
         drop(input);
-        ending.finish()?;
+        let ended = ending.finish();
+        let copied = copied.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?;
+        copied.map_err(Error::local("pass on", "what a program prints"))?;
+        ended?;
         Ok(written?)
     })
 }

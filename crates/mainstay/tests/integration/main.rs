@@ -8,6 +8,7 @@
 //! * [`jobs`]: `run` and `sync`: jobs of a configuration, into repositories of both formats.
 //! * [`contract`]: what every kind of source promises: captured, proven in scratch, put back, nothing replaced unasked.
 //! * [`mysql`]: a MariaDB server: every type, one table, accounts, what goes wrong, and writers meanwhile.
+//! * [`postgres`]: PostgreSQL servers: everything that they can hold, odd names, what goes wrong, and writers at work.
 //! * [`oracle`]: restic reads, checks, prunes and restores what we write, and we what it writes.
 //! * [`crash`]: the program dies, or its store fails, at every call; disks are full; stores lie.
 //! * [`damage`]: each kind of object damaged in each way: detected, named, and the rest restored.
@@ -48,6 +49,7 @@ mod named;
 mod object_lock;
 mod oracle;
 mod peer;
+mod postgres;
 mod purge;
 mod random;
 mod rclone;

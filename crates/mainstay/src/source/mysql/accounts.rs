@@ -124,7 +124,7 @@ fn written(server: &Connected) -> Result<Written> {
                 grants.push(block(GRANTS, &account.name, &granted));
                 written.accounts += 1;
             }
-            Err(error) if Class::of(errors::last_words(&error)) == Class::NoAccount => {
+            Err(error) if Class::of(error.last_line()) == Class::NoAccount => {
                 written.ignored.push(account.name);
             }
             Err(error) => return Err(errors::explained(&error, server.dialect())),

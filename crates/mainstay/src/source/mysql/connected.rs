@@ -143,7 +143,7 @@ impl Connected {
             &self.server.programs,
             &words,
             self.server.surroundings(Input::Nothing),
-            write,
+            |input| write(input),
         );
         fed.map_err(|error| match error.downcast::<exec::Error>() {
             Ok(error) => errors::explained(&error, self.dialect()).into(),
@@ -186,7 +186,7 @@ impl Connected {
                 Ok(rows) => return Ok(rows),
                 Err(error) => error,
             };
-            let is_passing = matches!(Class::of(errors::last_words(&error)), Class::Unreachable | Class::Lost);
+            let is_passing = matches!(Class::of(error.last_line()), Class::Unreachable | Class::Lost);
             if !is_passing || begin.elapsed() >= PATIENCE {
                 return Err(self.with_reason(errors::explained(&error, self.dialect()), is_passing));
             }

@@ -114,14 +114,6 @@ fn number(text: &str) -> Option<u32> {
         .or_else(in_brackets)
 }
 
-/// What a program wrote at last, if it ran and failed.
-pub fn last_words(error: &exec::Error) -> &str {
-    match error {
-        exec::Error::Failed { last_line, .. } => last_line,
-        exec::Error::NotStarted { .. } | exec::Error::Unparsable { .. } => "",
-    }
-}
-
 /// Whether a program is not there at all. In a container a shell looks for it, and ends with this code.
 pub fn is_missing(error: &exec::Error) -> bool {
     const NOT_FOUND: i32 = 127;
@@ -140,7 +132,7 @@ pub fn explained(error: &exec::Error, dialect: Dialect) -> Error {
             hint: dialect.package_hint().to_owned(),
         };
     }
-    let words = last_words(error);
+    let words = error.last_line();
     if words.is_empty() {
         return Error::Refused {
             message: error.to_string(),

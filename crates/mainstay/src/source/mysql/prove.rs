@@ -216,7 +216,7 @@ fn asserted(server: &Connected, database: &str, query: &str) -> Verdict {
             }
         }
         Err(error) => {
-            let words = errors::last_words(&error);
+            let words = error.last_line();
             let is_about_another = match Class::of(words) {
                 Class::NoDatabase => true,
                 Class::NoTable => !words.contains(&format!("'{database}.")),

@@ -85,7 +85,7 @@ pub fn start(
     if matches!(names, "0" | "1") {
         common.push(format!("--lower-case-table-names={names}").into());
     }
-    initialize(dialect, program, &common).map_err(|error| not_started(errors::last_words(&error)))?;
+    initialize(dialect, program, &common).map_err(|error| not_started(error.last_line()))?;
     let mut words = vec![OsString::from(program)];
     words.extend(common);
     words.extend(options(dialect, &data));

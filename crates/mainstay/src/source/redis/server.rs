@@ -144,7 +144,7 @@ pub fn parse_keyspace(info: &str) -> BTreeMap<String, u64> {
 /// What an error of the client means.
 fn explained(error: exec::Error, command: &[&str]) -> anyhow::Error {
     let said = match &error {
-        exec::Error::Failed { last_line, .. } => last_line.clone(),
+        exec::Error::Failed { .. } => error.last_line().to_owned(),
         exec::Error::NotStarted { .. } => {
             let hint = "Install it (Debian calls the package `redis-tools`), or name the server's container.";
             return Misuse::new("the program `redis-cli` cannot be started", hint)

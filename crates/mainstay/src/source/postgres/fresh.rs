@@ -1,0 +1,154 @@
+//! A database that is filled under a name of its own, and gets its place when it is whole.
+
+use super::dumped::Dumped;
+use super::names::{ident, literal};
+use super::script::{self, Mode};
+use super::server::Server;
+use crate::clock;
+use repository::{Error, Result};
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+/// Longest name that the server takes, bytes.
+const LONGEST_NAME: usize = 63;
+/// How long connections that were ended may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What is written into a new database.
+pub type WriteSql<'a> = dyn Fn(&mut (dyn Write + Send)) -> Result<()> + 'a;
+
+/// Make the database `target` with the properties and content of `dumped`. One that is there is replaced at the very end.
+///
+/// # Errors
+/// The server's, and those of `write`; what was there before is there still, and the message says where.
+pub fn make(
+    server: &Server,
+    dumped: &Dumped<'_>,
+    target: &str,
+    replaces: bool,
+    write: &WriteSql<'_>,
+) -> anyhow::Result<()> {
+    let server = &beside(server, target);
+    let fresh = other_name(target, "new");
+    let owner = dumped.with_owner.then_some(dumped.properties.owner.as_str());
+    server.execute(
+        &server.maintenance,
+        &dumped.properties.create(&fresh, owner, server.major()),
+    )?;
+    let filled = script::run(server, &fresh, Mode::StepByStep, |out| write(out)).and_then(|()| {
+        let statements = dumped.properties.apply(&fresh, dumped.with_privileges);
+        Ok(server.execute(&server.maintenance, &statements.join("\n"))?)
+    });
+    let placed = filled.and_then(|()| {
+        if replaces {
+            Ok(Some(swap(server, target, &fresh)?))
+        } else {
+            rename(server, &fresh, target)?;
+            Ok(None)
+        }
+    });
+    let old = placed.map_err(|error: anyhow::Error| {
+        let left = match drop_database(server, &fresh) {
+            Ok(()) => String::new(),
+            Err(_) => format!(", the database `{fresh}` is left over"),
+        };
+        let state = if replaces { "is as it was" } else { "was not made" };
+        error.context(format!("the restore failed, and `{target}` {state}{left}"))
+    })?;
+    // The new one is in place: what goes wrong from here on costs space only.
+    let dropped = old.map_or(Ok(()), |old| {
+        drop_database(server, &old).map_err(|error| Error::Refused {
+            message: format!("`{target}` is restored, but what was there before cannot be dropped: {error}"),
+            hint: format!("Drop the database `{old}` yourself."),
+        })
+    });
+    Ok(dropped?)
+}
+
+/// The same server, without a connection to the database that is to be replaced.
+fn beside(server: &Server, target: &str) -> Server {
+    let mut beside = server.clone();
+    if beside.maintenance == target {
+        beside.maintenance = "template1".to_owned();
+    }
+    beside
+}
+
+/// Put `fresh` into the place of `target`; the name of what was there.
+fn swap(server: &Server, target: &str, fresh: &str) -> Result<String> {
+    let old = other_name(target, "old");
+    let allow = |name: &str, allowed: bool| {
+        let sql = format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {allowed};", ident(name));
+        server.execute(&server.maintenance, &sql)
+    };
+    allow(target, false)?;
+    let moved = end_connections(server, target).and_then(|()| rename(server, target, &old));
+    if let Err(error) = moved {
+        allow(target, true)?;
+        return Err(error);
+    }
+    if let Err(error) = rename(server, fresh, target) {
+        rename(server, &old, target)?;
+        allow(target, true)?;
+        return Err(error);
+    }
+    Ok(old)
+}
+
+fn end_connections(server: &Server, database: &str) -> Result<()> {
+    let sql = format!(
+        "SELECT to_json(pg_catalog.pg_terminate_backend(pid)) FROM pg_catalog.pg_stat_activity WHERE datname = {};",
+        literal(database)
+    );
+    server.execute(&server.maintenance, &sql)
+}
+
+fn rename(server: &Server, from: &str, to: &str) -> Result<()> {
+    patiently(
+        server,
+        &format!("ALTER DATABASE {} RENAME TO {};", ident(from), ident(to)),
+    )
+}
+
+fn drop_database(server: &Server, name: &str) -> Result<()> {
+    patiently(server, &format!("DROP DATABASE {};", ident(name)))
+}
+
+/// A connection that was ended takes a moment to be gone.
+fn patiently(server: &Server, sql: &str) -> Result<()> {
+    let begin = Instant::now();
+    loop {
+        match server.execute(&server.maintenance, sql) {
+            Err(error) if error.to_string().contains("being accessed by other users") && begin.elapsed() < PATIENCE => {
+                server.cancel.check()?;
+                std::thread::sleep(PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// A name that nobody has, by which the database can still be recognised.
+fn other_name(target: &str, what: &str) -> String {
+    let end = format!("_{what}_{}", clock::now().as_millisecond());
+    let room = LONGEST_NAME - end.len();
+    let cut = (0..=room.min(target.len()))
+        .rev()
+        .find(|at| target.is_char_boundary(*at));
+    format!("{}{end}", &target[..cut.unwrap_or_default()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_names_are_short_enough() {
+        for target in ["app", &"x".repeat(63), &"🐘".repeat(15)] {
+            let name = other_name(target, "new");
+            assert!(name.len() <= LONGEST_NAME && name.contains("_new_"), "{name}");
+        }
+    }
+}
