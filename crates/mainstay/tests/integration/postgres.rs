@@ -505,3 +505,66 @@ fn heavy_postgres_a_drill_finds_what_is_missing() {
     });
     assert!(!is_left);
 }
+
+/// The programs are those of the container, and the connection is its socket: nothing else reaches the server.
+#[test]
+fn heavy_a_server_in_a_container_is_captured_and_put_back_there() {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE DATABASE app");
+    server.sql(
+        "app",
+        "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('one'), ('zwölf')",
+    );
+    server.stop();
+    let engine = testkit::docker::DockerEngine::start();
+    let program = testkit::postgres_server::bin().join("postgres");
+    let start = format!(
+        "mkdir -p /var/run/postgresql && chown postgres /var/run/postgresql && \
+         exec setpriv --reuid=postgres --regid=postgres --clear-groups {} -D {} \
+         -c port=5432 -c unix_socket_directories=/var/run/postgresql",
+        program.display(),
+        server.socket().join("data").display()
+    );
+    engine.run("db_prod", "postgres:15", &[server.socket()], &["sh", "-c", &start]);
+    let sql = |database: &str, statement: &str| {
+        let client = [
+            "exec", "db_prod", "psql", "-U", "postgres", "-Atqc", statement, database,
+        ];
+        let output = engine.docker(&client);
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let begin = Instant::now();
+    while sql("app", "SELECT 1") != "1" {
+        let log = engine.docker(&["logs", "db_prod"]);
+        let log = String::from_utf8_lossy(&log.stderr).into_owned();
+        assert!(
+            begin.elapsed() < Duration::from_secs(60),
+            "postgres did not start: {log}"
+        );
+    }
+    let jobs = Jobs::new(&configuration("      - postgres: {container: db_prod, user: postgres}"));
+    let run = |words: &[&str]| {
+        jobs.scene
+            .ended(jobs.command(words).env("DOCKER_HOST", engine.address()))
+    };
+    let captured = run(&["run", "--init"]);
+    assert_eq!(captured.code, 0, "{captured}");
+    sql("app", "DROP TABLE notes");
+    for repository in ["main", "archives"] {
+        let part = "/postgres/db_prod/app.dump";
+        let restored = run(&[
+            "-r",
+            repository,
+            "restore",
+            "latest",
+            "--part",
+            part,
+            "--overwrite",
+            "--yes",
+        ]);
+        assert_eq!(restored.code, 0, "{restored}");
+        assert_eq!(sql("app", "SELECT string_agg(text, ',') FROM notes"), "one,zwölf");
+    }
+    let drill = run(&["-r", "main", "drill", "latest"]);
+    assert_eq!(drill.code, 0, "{drill}");
+}

@@ -182,8 +182,11 @@ impl Frame {
     }
 }
 
-/// Foreign keys from and to tables: table, name, definition, comment. Those that come with another one are left to it.
-fn foreign_keys(session: &mut Session, list: &str) -> Result<Vec<(String, String, String, Option<String>)>> {
+/// Table, name, definition, comment.
+type ForeignKey = (String, String, String, Option<String>);
+
+/// Foreign keys from and to tables. Those that come with another one are left to it.
+fn foreign_keys(session: &mut Session, list: &str) -> Result<Vec<ForeignKey>> {
     let sql = format!(
         "SELECT pg_catalog.json_build_array(conrelid::regclass::text, conname, pg_catalog.pg_get_constraintdef(oid), \
          pg_catalog.obj_description(oid, 'pg_constraint')) FROM pg_catalog.pg_constraint \
