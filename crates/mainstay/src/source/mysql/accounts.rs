@@ -125,7 +125,7 @@ fn written(server: &Connected) -> Result<Written> {
                 written.accounts += 1;
             }
             Err(error) if Class::of(errors::last_words(&error)) == Class::NoAccount => {
-                written.ignored.push(account.name)
+                written.ignored.push(account.name);
             }
             Err(error) => return Err(errors::explained(&error, server.dialect())),
         }
