@@ -446,16 +446,29 @@ fn heavy_a_drill_without_a_server_program_says_so() {
     );
 }
 
+/// Ends writers also when an assertion fails.
+struct SetWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn heavy_a_mariadb_in_use_is_captured_as_of_one_moment() {
     let server = MariadbServer::start();
-    server.sql("CREATE DATABASE bank; USE bank; CREATE TABLE bank.a (id INT PRIMARY KEY, balance INT); \
-                CREATE TABLE bank.b (id INT PRIMARY KEY, balance INT, pad CHAR(200)); \
-                INSERT INTO bank.a SELECT seq, 100 FROM seq_1_to_100; INSERT INTO bank.b SELECT seq, 100, 'x' FROM seq_1_to_20000");
+    // What lies between the two tables takes the dump longer than a transfer takes.
+    server.sql(
+        "CREATE DATABASE bank; USE bank; CREATE TABLE a (id INT PRIMARY KEY, balance INT); \
+         CREATE TABLE between_them (id INT PRIMARY KEY, pad CHAR(200)); CREATE TABLE z (id INT PRIMARY KEY, balance INT); \
+         INSERT INTO a SELECT seq, 100 FROM seq_1_to_100; INSERT INTO z SELECT seq, 100 FROM seq_1_to_100; \
+         INSERT INTO between_them SELECT seq, REPEAT('x', 200) FROM seq_1_to_100000",
+    );
     let jobs = Jobs::new(&in_one(&source(&server, ", databases: [bank]")));
     let sum = |database: &str| {
         server.sql(&format!(
-            "SELECT (SELECT SUM(balance) FROM {database}.a) + (SELECT SUM(balance) FROM {database}.b)"
+            "SELECT (SELECT SUM(balance) FROM {database}.a) + (SELECT SUM(balance) FROM {database}.z)"
         ))
     };
     let expected = sum("bank");
@@ -465,13 +478,14 @@ fn heavy_a_mariadb_in_use_is_captured_as_of_one_moment() {
             scope.spawn(|| {
                 // From one table into the other, and rows that come and go.
                 let transfer = "START TRANSACTION; SET @x = FLOOR(1 + RAND() * 100); UPDATE bank.a SET balance = balance - 7 WHERE id = @x; \
-                                UPDATE bank.b SET balance = balance + 7 WHERE id = @x; INSERT INTO bank.b SELECT MAX(id) + 1, 0, 'new' FROM bank.b; COMMIT;\n";
+                                UPDATE bank.z SET balance = balance + 7 WHERE id = @x; INSERT INTO bank.z SELECT MAX(id) + 1, 0 FROM bank.z; COMMIT;\n";
                 while !done.load(Ordering::Relaxed) {
                     // Two of them may be in each other's way.
                     let _ = server.try_sql(&transfer.repeat(20));
                 }
             });
         }
+        let _stop = SetWhenDropped(&done);
         for round in 0..3 {
             let ran = jobs.run(&["run", "--init"]);
             assert_eq!(ran.code, 0, "{ran}");
@@ -490,7 +504,6 @@ fn heavy_a_mariadb_in_use_is_captured_as_of_one_moment() {
             assert_eq!(restored.code, 0, "{restored}");
             assert_eq!(sum(&copy), expected, "money was made or lost");
         }
-        done.store(true, Ordering::Relaxed);
     });
     assert_ne!(
         server.sql("SELECT SUM(balance) FROM bank.a"),
