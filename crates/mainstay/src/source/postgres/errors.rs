@@ -127,6 +127,11 @@ const KNOWN: &[(&[&str], &str, &str)] = &[
         "Run the job when nobody changes the definition of tables.",
     ),
     (
+        &["invalid snapshot identifier"],
+        "ended the connection that held the moment of the dump",
+        "Look at the server's log, and run the job again.",
+    ),
+    (
         &["terminating connection"],
         "ended the connection",
         "Look at the server's log, and run the job again.",

@@ -7,7 +7,7 @@ use crate::exec;
 use crate::source::program;
 use repository::{Error, Result};
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 
 /// What becomes of what was done before a statement fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +47,44 @@ pub fn through(
     write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>,
     out: &mut (dyn Write + Send),
 ) -> Result<()> {
-    let filtered = program::filter(&clients.programs, words, exec::Surroundings::default(), write, out);
+    let filtered = program::filter(
+        &clients.programs,
+        words,
+        exec::Surroundings::default(),
+        |input| {
+            write(&mut UntilEnough {
+                input,
+                is_enough: false,
+            })
+        },
+        out,
+    );
     filtered.map_err(|error| flat(explain(error, "this host")))
+}
+
+/// A program that has what it wants stops reading; whether that was well is for its exit code to say.
+struct UntilEnough<'a> {
+    input: &'a mut (dyn Write + Send),
+    is_enough: bool,
+}
+
+impl Write for UntilEnough<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        if self.is_enough {
+            return Ok(buffer.len());
+        }
+        match self.input.write(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.is_enough = true;
+                Ok(buffer.len())
+            }
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.input.flush()
+    }
 }
 
 fn explain(error: anyhow::Error, server: &str) -> anyhow::Error {

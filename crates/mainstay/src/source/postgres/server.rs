@@ -210,6 +210,18 @@ impl Server {
         self.query(database, sql).map(drop)
     }
 
+    /// What the user's own SQL prints, under the settings of the database.
+    ///
+    /// # Errors
+    /// The server's, explained.
+    pub fn answer(&self, database: &str, sql: &str) -> Result<String> {
+        let mut words = self.psql();
+        words.extend(["-c".into(), sql.into()]);
+        let printed = self.clients.programs.output(&words, &self.surroundings(database));
+        let printed = printed.map_err(|error| explained(error, &self.name()))?;
+        Ok(String::from_utf8_lossy(&printed).trim().to_owned())
+    }
+
     /// Host and port, for messages.
     pub fn name(&self) -> String {
         self.access.name()
