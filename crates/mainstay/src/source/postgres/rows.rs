@@ -135,7 +135,8 @@ fn into_existing<'a>(
     })
 }
 
-/// What is done around writing rows: triggers do not see them, and foreign keys do not depend on their order.
+/// What is done around writing rows: triggers do not see them, foreign keys do not depend on their order, and checks that did not hold for
+/// old rows do not hold them up.
 struct Frame {
     before: String,
     after: String,
@@ -150,7 +151,7 @@ impl Frame {
         let list = list.join(", ");
         let names: Vec<String> = tables.iter().map(TableName::sql).collect();
         let (mut before, mut after) = (Vec::new(), Vec::new());
-        for (table, key, definition, comment) in foreign_keys(session, &list)? {
+        for (table, key, definition, comment) in constraints(session, &list)? {
             let key = ident(&key);
             before.push(format!("ALTER TABLE {table} DROP CONSTRAINT {key};"));
             after.push(format!("ALTER TABLE {table} ADD CONSTRAINT {key} {definition};"));
@@ -183,14 +184,16 @@ impl Frame {
 }
 
 /// Table, name, definition, comment.
-type ForeignKey = (String, String, String, Option<String>);
+type Constraint = (String, String, String, Option<String>);
 
-/// Foreign keys from and to tables. Those that come with another one are left to it.
-fn foreign_keys(session: &mut Session, list: &str) -> Result<Vec<ForeignKey>> {
+/// Constraints that stand in the way of rows: foreign keys from and to tables, and checks that were never made for the rows that were
+/// there. Those that come with another one are left to it.
+fn constraints(session: &mut Session, list: &str) -> Result<Vec<Constraint>> {
     let sql = format!(
         "SELECT pg_catalog.json_build_array(conrelid::regclass::text, conname, pg_catalog.pg_get_constraintdef(oid), \
          pg_catalog.obj_description(oid, 'pg_constraint')) FROM pg_catalog.pg_constraint \
-         WHERE contype = 'f' AND conparentid = 0 AND (conrelid IN ({list}) OR confrelid IN ({list})) ORDER BY oid;"
+         WHERE (contype = 'f' AND conparentid = 0 AND (conrelid IN ({list}) OR confrelid IN ({list}))) \
+         OR (contype = 'c' AND NOT convalidated AND coninhcount = 0 AND conrelid IN ({list})) ORDER BY oid;"
     );
     parsed(session, &sql)
 }
