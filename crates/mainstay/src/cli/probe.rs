@@ -5,7 +5,7 @@ use super::output::bytes;
 use super::run::JobArgs;
 use crate::engine::report::Failure;
 use crate::exit::Exit;
-use crate::source::{self, Probe, Surroundings};
+use crate::source::{self, Probe, Protected, Surroundings};
 use serde::Serialize;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -48,7 +48,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     };
     let mut all = Vec::new();
     for job in args.jobs.choose(config)? {
-        for source in source::of(job)? {
+        for Protected { source, .. } in source::of(job)? {
             context.cancel().check()?;
             let (probe, error) = match source.probe(&surroundings) {
                 Ok(probe) => (Some(probe), None),

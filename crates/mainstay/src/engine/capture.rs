@@ -4,7 +4,7 @@ use super::Naming;
 use super::manifest::{self, Facts, Grade, Manifest};
 use crate::config::Misuse;
 use crate::config::model;
-use crate::source::{self, FILES, Item, Piece, Source, Stream, Surroundings};
+use crate::source::{self, FILES, Item, Piece, Protected, Source, Stream, Surroundings};
 use crate::{clock, explain};
 use parking_lot::Mutex;
 use repository::restic::backup::{self, MakeLast, PartTotals, Totals};
@@ -53,10 +53,10 @@ impl Capture {
     ///
     /// # Errors
     /// If a secret cannot be read, or a source that is required cannot be reached.
-    pub fn new(sources: &[Box<dyn Source>], surroundings: &Surroundings<'_>) -> anyhow::Result<Self> {
+    pub fn new(sources: &[Protected], surroundings: &Surroundings<'_>) -> anyhow::Result<Self> {
         let (mut infos, mut items) = (Vec::new(), Vec::new());
-        for source in sources {
-            let required = source.is_required();
+        for Protected { source, required } in sources {
+            let required = *required;
             let pieces = match source.capture(surroundings) {
                 Ok(pieces) => pieces,
                 Err(error) if required || error.is::<Misuse>() => return Err(error),
@@ -235,8 +235,8 @@ fn place(item: &Item) -> PathBuf {
 ///
 /// # Errors
 /// If a pattern makes no sense, or sources differ in what there can only be one of.
-pub fn filter(job: &model::Job, sources: &[Box<dyn Source>], own: &[PathBuf]) -> anyhow::Result<(Filter, bool)> {
-    let scopes: Vec<source::Scope> = sources.iter().map(|source| source.scope()).collect();
+pub fn filter(job: &model::Job, sources: &[Protected], own: &[PathBuf]) -> anyhow::Result<(Filter, bool)> {
+    let scopes: Vec<source::Scope> = sources.iter().map(|protected| protected.source.scope()).collect();
     let mut filter = job.exclude.add_to(Filter::builder());
     let has_includes = scopes.iter().any(|scope| !scope.include.is_empty());
     let mut one_file_system = None;

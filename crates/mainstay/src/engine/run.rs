@@ -7,7 +7,7 @@ use super::report::{DestinationReport, Failure, RunReport, Stored};
 use super::retention::expire;
 use super::{Host, Naming, job_tag, overlap};
 use crate::config::model::Job;
-use crate::source::{self, Source, Surroundings};
+use crate::source::{self, Protected, Surroundings};
 use repository::archive::CaptureOptions;
 use repository::restic::backup::{self, BackupOptions, Report};
 use repository::restic::lock::LockOptions;
@@ -88,8 +88,11 @@ pub fn run(host: &Host<'_>, job: &Job, options: RunOptions) -> anyhow::Result<Ru
 }
 
 /// Repositories on this host and the cache, where they lie in what is captured: what stores itself doubles with every run.
-fn own_directories(host: &Host<'_>, sources: &[Box<dyn Source>], destinations: &[Destination<'_>]) -> Vec<PathBuf> {
-    let paths: Vec<PathBuf> = sources.iter().flat_map(|source| source.scope().paths).collect();
+fn own_directories(host: &Host<'_>, sources: &[Protected], destinations: &[Destination<'_>]) -> Vec<PathBuf> {
+    let paths: Vec<PathBuf> = sources
+        .iter()
+        .flat_map(|protected| protected.source.scope().paths)
+        .collect();
     let own = destinations
         .iter()
         .filter_map(Destination::directory)
@@ -102,7 +105,7 @@ struct Run<'a> {
     host: &'a Host<'a>,
     job: &'a Job,
     naming: &'a Naming,
-    sources: &'a [Box<dyn Source>],
+    sources: &'a [Protected],
     filter: Filter,
     one_file_system: bool,
     options: RunOptions,

@@ -19,13 +19,12 @@ const COMMAND: &str = "/command";
 #[derive(Debug)]
 pub struct CommandSource {
     command: Command,
-    required: bool,
 }
 
 impl CommandSource {
     /// As it is configured.
-    pub fn new(command: Command, required: bool) -> Self {
-        Self { command, required }
+    pub fn new(command: Command) -> Self {
+        Self { command }
     }
 
     fn path(&self) -> PathBuf {
@@ -56,10 +55,6 @@ impl Source for CommandSource {
 
     fn name(&self) -> String {
         self.command.name.clone()
-    }
-
-    fn is_required(&self) -> bool {
-        self.required
     }
 
     fn roots(&self) -> Vec<PathBuf> {

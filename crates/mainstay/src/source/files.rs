@@ -17,7 +17,6 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct FilesSource {
     files: Files,
-    required: bool,
 }
 
 impl FilesSource {
@@ -25,8 +24,8 @@ impl FilesSource {
     pub const KIND: &'static str = "files";
 
     /// As it is configured.
-    pub fn new(files: Files, required: bool) -> Self {
-        Self { files, required }
+    pub fn new(files: Files) -> Self {
+        Self { files }
     }
 }
 
@@ -38,10 +37,6 @@ impl Source for FilesSource {
     fn name(&self) -> String {
         let paths: Vec<_> = self.files.paths.iter().map(|path| path.display().to_string()).collect();
         paths.join(", ")
-    }
-
-    fn is_required(&self) -> bool {
-        self.required
     }
 
     fn roots(&self) -> Vec<PathBuf> {
@@ -213,7 +208,7 @@ mod tests {
             exclude: vec!["old".to_owned(), "/etc/x.conf".to_owned()],
             one_file_system: false,
         };
-        let scope = FilesSource::new(files, false).scope();
+        let scope = FilesSource::new(files).scope();
         let filter = scope
             .include
             .into_iter()

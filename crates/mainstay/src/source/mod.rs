@@ -53,9 +53,6 @@ pub trait Source: std::fmt::Debug + Sync {
     /// What it is, for people.
     fn name(&self) -> String;
 
-    /// Whether the run fails without it.
-    fn is_required(&self) -> bool;
-
     /// Where everything of it stands in a snapshot.
     fn roots(&self) -> Vec<PathBuf>;
 
@@ -122,6 +119,15 @@ pub struct Surroundings<'a> {
     pub monitor: &'a dyn Monitor,
 }
 
+/// A source of a job.
+#[derive(Debug)]
+pub struct Protected {
+    /// What is protected.
+    pub source: Box<dyn Source>,
+    /// Whether the run fails without it.
+    pub required: bool,
+}
+
 /// Where a path of this host stands in a snapshot.
 pub fn logical(path: &Path) -> PathBuf {
     PathBuf::from(FILES).join(path.strip_prefix("/").unwrap_or(path))
@@ -131,7 +137,13 @@ pub fn logical(path: &Path) -> PathBuf {
 ///
 /// # Errors
 /// If this version cannot capture one of them, or they do not fit together.
-pub fn of(job: &model::Job) -> Result<Vec<Box<dyn Source>>, Misuse> {
+pub fn of(job: &model::Job) -> Result<Vec<Protected>, Misuse> {
+    let open = |configured: &model::Source| {
+        Ok(Protected {
+            source: open(configured)?,
+            required: configured.required,
+        })
+    };
     job.sources.iter().map(open).collect()
 }
 
@@ -142,15 +154,13 @@ pub fn of(job: &model::Job) -> Result<Vec<Box<dyn Source>>, Misuse> {
 pub fn open(source: &model::Source) -> Result<Box<dyn Source>, Misuse> {
     source.check_executable()?;
     Ok(match &source.kind {
-        SourceKind::Files(files) => Box::new(FilesSource::new(files.clone(), source.required)),
-        SourceKind::Command(command) => Box::new(CommandSource::new(command.clone(), source.required)),
-        SourceKind::Redis(redis) => Box::new(RedisSource::new(redis.clone(), source.required)),
-        SourceKind::Sqlite(sqlite) => Box::new(SqliteSource::new(sqlite.clone(), source.required)),
-        SourceKind::Mysql(database) => Box::new(MysqlSource::new(Dialect::Mysql, database.clone(), source.required)),
-        SourceKind::Mariadb(database) => {
-            Box::new(MysqlSource::new(Dialect::Mariadb, database.clone(), source.required))
-        }
-        SourceKind::Postgres(postgres) => Box::new(PostgresSource::new(postgres.clone(), source.required)),
+        SourceKind::Files(files) => Box::new(FilesSource::new(files.clone())),
+        SourceKind::Command(command) => Box::new(CommandSource::new(command.clone())),
+        SourceKind::Redis(redis) => Box::new(RedisSource::new(redis.clone())),
+        SourceKind::Sqlite(sqlite) => Box::new(SqliteSource::new(sqlite.clone())),
+        SourceKind::Mysql(database) => Box::new(MysqlSource::new(Dialect::Mysql, database.clone())),
+        SourceKind::Mariadb(database) => Box::new(MysqlSource::new(Dialect::Mariadb, database.clone())),
+        SourceKind::Postgres(postgres) => Box::new(PostgresSource::new(postgres.clone())),
         other => {
             let message = format!("sources of kind `{}` cannot be captured", other.name());
             return Err(Misuse::new(message, "Take the source out."));

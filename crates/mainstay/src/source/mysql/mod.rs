@@ -41,17 +41,12 @@ const ACCOUNTS: &str = "users.sql";
 pub struct MysqlSource {
     dialect: Dialect,
     config: model::Database,
-    required: bool,
 }
 
 impl MysqlSource {
     /// As it is configured.
-    pub fn new(dialect: Dialect, config: model::Database, required: bool) -> Self {
-        Self {
-            dialect,
-            config,
-            required,
-        }
+    pub fn new(dialect: Dialect, config: model::Database) -> Self {
+        Self { dialect, config }
     }
 
     fn root(&self) -> PathBuf {
@@ -75,10 +70,6 @@ impl Source for MysqlSource {
 
     fn name(&self) -> String {
         self.config.server.name.clone()
-    }
-
-    fn is_required(&self) -> bool {
-        self.required
     }
 
     fn roots(&self) -> Vec<PathBuf> {

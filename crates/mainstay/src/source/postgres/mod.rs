@@ -42,13 +42,12 @@ const POSTGRES: &str = "/postgres";
 #[derive(Debug)]
 pub struct PostgresSource {
     postgres: Postgres,
-    required: bool,
 }
 
 impl PostgresSource {
     /// As it is configured.
-    pub fn new(postgres: Postgres, required: bool) -> Self {
-        Self { postgres, required }
+    pub fn new(postgres: Postgres) -> Self {
+        Self { postgres }
     }
 
     fn root(&self) -> PathBuf {
@@ -70,10 +69,6 @@ impl Source for PostgresSource {
 
     fn name(&self) -> String {
         self.postgres.server.name.clone()
-    }
-
-    fn is_required(&self) -> bool {
-        self.required
     }
 
     fn roots(&self) -> Vec<PathBuf> {

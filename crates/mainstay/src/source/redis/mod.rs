@@ -31,13 +31,12 @@ const USERS: &str = "users.acl";
 #[derive(Debug)]
 pub struct RedisSource {
     redis: Redis,
-    required: bool,
 }
 
 impl RedisSource {
     /// As it is configured.
-    pub fn new(redis: Redis, required: bool) -> Self {
-        Self { redis, required }
+    pub fn new(redis: Redis) -> Self {
+        Self { redis }
     }
 
     fn root(&self) -> PathBuf {
@@ -58,10 +57,6 @@ impl Source for RedisSource {
 
     fn name(&self) -> String {
         self.redis.server.name.clone()
-    }
-
-    fn is_required(&self) -> bool {
-        self.required
     }
 
     fn roots(&self) -> Vec<PathBuf> {

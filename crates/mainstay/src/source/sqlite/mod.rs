@@ -39,13 +39,12 @@ const MODE: &str = "mode";
 #[derive(Debug)]
 pub struct SqliteSource {
     sqlite: Sqlite,
-    required: bool,
 }
 
 impl SqliteSource {
     /// As it is configured.
-    pub fn new(sqlite: Sqlite, required: bool) -> Self {
-        Self { sqlite, required }
+    pub fn new(sqlite: Sqlite) -> Self {
+        Self { sqlite }
     }
 
     fn path(&self) -> PathBuf {
@@ -78,10 +77,6 @@ impl Source for SqliteSource {
             Some(volume) => format!("{path} in volume {volume}"),
             None => path.to_string(),
         }
-    }
-
-    fn is_required(&self) -> bool {
-        self.required
     }
 
     fn roots(&self) -> Vec<PathBuf> {
