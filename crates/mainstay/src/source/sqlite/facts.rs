@@ -18,10 +18,9 @@ pub const APPLICATION: [&str; 2] = ["user_version", "application_id"];
 /// Rows by table and more. Tables of extensions are not counted: the extension may not be here.
 ///
 /// # Errors
-/// If the database is damaged.
+/// If it cannot be read.
 pub fn of(connection: &Connection, database: &Database) -> Result<Facts> {
     let wrong = failed(database, "read");
-    check(connection, database, "quick_check")?;
     let mut statement = connection
         .prepare("SELECT type, name, coalesce(sql, '') FROM sqlite_schema ORDER BY type, name")
         .map_err(&wrong)?;

@@ -54,8 +54,8 @@ impl Read for Image {
         let pages = match &mut self.pages {
             Some(pages) => pages,
             None => {
-                let (pages, facts) = Pages::open(&self.database, &self.cancel).map_err(io::Error::other)?;
-                *self.facts.lock() = facts;
+                let facts = Some(Arc::clone(&self.facts));
+                let pages = Pages::open(&self.database, &self.cancel, facts).map_err(io::Error::other)?;
                 self.pages.insert(pages)
             }
         };
@@ -75,36 +75,33 @@ pub struct Pages {
 
 /// What the thread that reads has to say.
 enum Sent {
-    Opened(u64, Box<Facts>),
+    Opened(u64),
     Batch(Vec<u8>),
     Failed(Error),
 }
 
 impl Pages {
-    /// Open `database`, look whether it is whole, and fix the moment.
+    /// Open `database`, look whether it is whole, and fix the moment. What is known of it then goes into `facts`.
     ///
     /// # Errors
     /// If it cannot be opened, is locked, or is damaged.
-    pub fn open(database: &Database, cancel: &Cancel) -> Result<(Self, Facts)> {
+    pub fn open(database: &Database, cancel: &Cancel, facts: Option<Arc<Mutex<Facts>>>) -> Result<Self> {
         let (sender, batches) = sync_channel(BATCHES);
         let (database, cancel) = (database.clone(), cancel.clone());
         let reader = std::thread::spawn(move || {
-            if let Err(error) = send_all(&database, &cancel, &sender) {
+            if let Err(error) = send_all(&database, &cancel, facts.as_deref(), &sender) {
                 // Nobody is left to tell if nobody reads.
                 let _: Option<()> = sender.send(Sent::Failed(error)).ok();
             }
         });
         match batches.recv() {
-            Ok(Sent::Opened(length, facts)) => {
-                let pages = Self {
-                    length,
-                    batches,
-                    batch: Vec::new(),
-                    taken: 0,
-                    reader: Some(reader),
-                };
-                Ok((pages, *facts))
-            }
+            Ok(Sent::Opened(length)) => Ok(Self {
+                length,
+                batches,
+                batch: Vec::new(),
+                taken: 0,
+                reader: Some(reader),
+            }),
             Ok(Sent::Failed(error)) => Err(error),
             Ok(Sent::Batch(_)) | Err(_) => Err(Error::Interrupted),
         }
@@ -118,7 +115,7 @@ impl Read for Pages {
                 Ok(Sent::Batch(batch)) => (self.batch, self.taken) = (batch, 0),
                 Ok(Sent::Failed(error)) => return Err(io::Error::other(error)),
                 // The end, unless the thread has fallen over.
-                Ok(Sent::Opened(..)) | Err(_) => {
+                Ok(Sent::Opened(_)) | Err(_) => {
                     return match self.reader.take().map(JoinHandle::join) {
                         Some(Err(_)) => Err(io::Error::other("reading the database failed unexpectedly")),
                         _ => Ok(0),
@@ -135,36 +132,51 @@ impl Read for Pages {
 
 type Batches = SyncSender<Sent>;
 
-fn send_all(database: &Database, cancel: &Cancel, out: &Batches) -> Result<()> {
+fn send_all(database: &Database, cancel: &Cancel, facts: Option<&Mutex<Facts>>, out: &Batches) -> Result<()> {
     let connection = database.open()?;
     if database.has_write_ahead_log(&connection)? {
-        return send_pages(database, &connection, cancel, out);
+        return send_pages(database, &connection, cancel, facts, out);
     }
     let copy = tempfile::NamedTempFile::new().map_err(Error::local("create", std::env::temp_dir()))?;
     let copied = Database::new(copy.path().to_owned());
     copy_to(database, &connection, &copied, cancel)?;
     drop(connection);
-    let facts = facts::of(&copied.open()?, database)?;
+    learn(&copied.open()?, database, facts)?;
     let length = copy
         .as_file()
         .metadata()
         .map_err(Error::local("read", copy.path()))?
         .len();
-    if out.send(Sent::Opened(length, Box::new(facts))).is_ok() {
+    if out.send(Sent::Opened(length)).is_ok() {
         send_file(copy.as_file(), cancel, out)?;
     }
     Ok(())
 }
 
+/// That it is whole, and what there is to know if somebody wants to.
+fn learn(connection: &Connection, database: &Database, facts: Option<&Mutex<Facts>>) -> Result<()> {
+    facts::check(connection, database, "quick_check")?;
+    if let Some(facts) = facts {
+        *facts.lock() = facts::of(connection, database)?;
+    }
+    Ok(())
+}
+
 /// Page after page, in one transaction.
-fn send_pages(database: &Database, connection: &Connection, cancel: &Cancel, out: &Batches) -> Result<()> {
+fn send_pages(
+    database: &Database,
+    connection: &Connection,
+    cancel: &Cancel,
+    facts: Option<&Mutex<Facts>>,
+    out: &Batches,
+) -> Result<()> {
     let wrong = failed(database, "read");
     // The first statement fixes the moment.
     connection.execute_batch("BEGIN").map_err(&wrong)?;
-    let facts = facts::of(connection, database)?;
+    learn(connection, database, facts)?;
     let pages = facts::number(connection, "PRAGMA page_count").map_err(&wrong)?;
     let page_bytes = facts::number(connection, "PRAGMA page_size").map_err(&wrong)?;
-    if out.send(Sent::Opened(pages * page_bytes, Box::new(facts))).is_err() {
+    if out.send(Sent::Opened(pages * page_bytes)).is_err() {
         return Ok(());
     }
     let mut statement = connection

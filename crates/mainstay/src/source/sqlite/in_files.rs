@@ -41,8 +41,8 @@ impl Substitute for InFiles {
     }
 
     fn open(&self, path: &Path) -> io::Result<(Box<dyn Read + Send>, u64)> {
-        let opened = Pages::open(&Database::met(path.to_owned()), &self.cancel);
-        let (pages, _) = opened.map_err(|error| io::Error::other(explain::chain(&error.into())))?;
+        let opened = Pages::open(&Database::met(path.to_owned()), &self.cancel, None);
+        let pages = opened.map_err(|error| io::Error::other(explain::chain(&error.into())))?;
         let length = pages.length;
         Ok((Box::new(pages), length))
     }
@@ -89,7 +89,5 @@ fn owner_of(path: &Path) -> Option<PathBuf> {
 }
 
 fn is_database(path: &Path) -> bool {
-    let mut header = [0; HEADER.len()];
-    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
-    read.is_ok() && header == *HEADER
+    Database::met(path.to_owned()).has_header().is_ok_and(|has| has)
 }

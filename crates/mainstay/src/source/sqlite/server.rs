@@ -2,7 +2,7 @@
 
 use repository::{Error, Result};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,12 +45,8 @@ impl Database {
     /// # Errors
     /// If there is no such file, or it is none of SQLite's.
     pub fn open(&self) -> Result<Connection> {
-        let mut header = Vec::new();
-        std::fs::File::open(&self.path)
-            .and_then(|file| file.take(HEADER.len() as u64).read_to_end(&mut header))
-            .map_err(Error::local("open", &self.path))?;
         // An empty file is an empty database to the library: for a backup it is one that is gone.
-        if header != HEADER {
+        if !self.has_header().map_err(Error::local("open", &self.path))? {
             return Err(Error::Refused {
                 message: format!("`{}` is no SQLite database", self.path.display()),
                 hint: "Check `path`; databases that are encrypted are captured as `files`.".to_owned(),
@@ -58,6 +54,17 @@ impl Database {
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         self.connect(flags)
+    }
+
+    /// Whether the file begins as every database does.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn has_header(&self) -> io::Result<bool> {
+        let mut header = Vec::new();
+        let file = std::fs::File::open(&self.path)?;
+        file.take(HEADER.len() as u64).read_to_end(&mut header)?;
+        Ok(header == HEADER)
     }
 
     /// To write a new one, or into one that is there.
