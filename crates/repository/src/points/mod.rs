@@ -176,7 +176,7 @@ pub struct ForgetDecision {
 }
 
 /// A repository of any format, opened.
-pub trait RestorePoints {
+pub trait RestorePoints: Sync {
     /// Those that the filter lets through, oldest first. What cannot be read is a problem of `monitor`.
     fn list(&self, filter: &PointFilter, monitor: &dyn Monitor) -> Result<Vec<RestorePoint>>;
 

@@ -113,8 +113,12 @@ fn in_parallel(
     if postgres.parallel.is_none() && tables.len() > MANY_TABLES {
         return Ok(None);
     }
-    let processes = postgres.parallel.map_or(PROCESSES, |processes| processes as usize);
-    Ok(Some((processes, tables)))
+    Ok(Some((processes(postgres), tables)))
+}
+
+/// So many processes capture or restore a large database.
+pub fn processes(postgres: &Postgres) -> usize {
+    postgres.parallel.map_or(PROCESSES, |processes| processes as usize)
 }
 
 /// The file of a database. The name of the file with roles is taken.

@@ -1,5 +1,6 @@
 //! A stored database as SQL, whatever the form of its dump.
 
+use super::capture::processes;
 use super::catalog::Catalog;
 use super::clients::Clients;
 use super::copy_filter::CopyFilter;
@@ -29,6 +30,8 @@ pub struct Dumped<'a> {
     pub with_owner: bool,
     /// Whether objects get their rights.
     pub with_privileges: bool,
+    /// So many processes restore it, if it can be taken apart.
+    pub processes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +64,7 @@ impl<'a> Dumped<'a> {
             catalog: serde_json::from_value(fact(CATALOG)?)?,
             with_owner: !has("no-owner"),
             with_privileges: !has("no-privileges"),
+            processes: processes(postgres),
         })
     }
 
@@ -84,12 +88,10 @@ impl<'a> Dumped<'a> {
             Layout::Custom => self.through_pg_restore(clients, &[], out),
             Layout::Plain => self.stored.copy(&self.stored.part.path, out),
             Layout::Directory => {
-                self.copy(BEFORE, out)?;
-                for file in self.data_files()? {
-                    self.stored.copy(&file, out)?;
-                }
-                self.copy(OTHERS, out)?;
-                self.copy(AFTER, out)
+                let mut files = vec![self.file(BEFORE)];
+                files.extend(self.data_files()?.into_iter().flatten().map(|(file, _)| file));
+                files.extend([OTHERS, AFTER].map(|name| self.file(name)));
+                self.copy(&files, out)
             }
         }
     }
@@ -121,7 +123,7 @@ impl<'a> Dumped<'a> {
     pub fn write_definitions(&self, clients: &Clients, out: &mut (dyn Write + Send)) -> Result<()> {
         match self.layout {
             Layout::Custom => self.through_pg_restore(clients, &["--section=pre-data"], out),
-            Layout::Directory => self.copy(BEFORE, out),
+            Layout::Directory => self.copy(&[self.file(BEFORE)], out),
             Layout::Plain => Err(Error::Verification("plain SQL has no sections".to_owned())),
         }
     }
@@ -144,7 +146,7 @@ impl<'a> Dumped<'a> {
             Layout::Plain => self.stored.copy(&self.stored.part.path, &mut filter)?,
             Layout::Directory => {
                 for table in tables {
-                    let file = self.stored.part.path.join(DATA).join(file_of(table));
+                    let file = self.file(DATA).join(file_of(table));
                     self.stored.copy(&file, &mut filter)?;
                 }
             }
@@ -160,21 +162,34 @@ impl<'a> Dumped<'a> {
         })
     }
 
-    fn copy(&self, file: &str, out: &mut (dyn Write + Send)) -> Result<()> {
-        self.stored.copy(&self.stored.part.path.join(file), out)
+    /// Where one of the files of a database stands that is a directory.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.stored.part.path.join(name)
     }
 
-    fn data_files(&self) -> Result<Vec<PathBuf>> {
-        match self.stored.entries(&self.stored.part.path.join(DATA)) {
-            Ok(entries) => Ok(entries
-                .into_iter()
-                .filter(|entry| entry.node.kind == NodeKind::File)
-                .map(|entry| entry.path)
-                .collect()),
-            // Not one table.
-            Err(Error::NotFound { .. }) => Ok(Vec::new()),
-            Err(error) => Err(error),
+    /// Write the content of files, one after the other.
+    ///
+    /// # Errors
+    /// Damage, those of the store, and those of `out`.
+    pub fn copy(&self, files: &[PathBuf], out: &mut (dyn Write + Send)) -> Result<()> {
+        files.iter().try_for_each(|file| self.stored.copy(file, out))
+    }
+
+    /// The files with rows and their lengths, if the database is a directory.
+    ///
+    /// # Errors
+    /// Those of the repository.
+    pub fn data_files(&self) -> Result<Option<Vec<(PathBuf, u64)>>> {
+        if self.layout != Layout::Directory {
+            return Ok(None);
         }
+        let entries = match self.stored.entries(&self.file(DATA)) {
+            // Not one table.
+            Err(Error::NotFound { .. }) => Vec::new(),
+            entries => entries?,
+        };
+        let files = entries.into_iter().filter(|entry| entry.node.kind == NodeKind::File);
+        Ok(Some(files.map(|entry| (entry.path, entry.node.size)).collect()))
     }
 
     /// Have `pg_restore` make SQL of the archive; it needs no server for that.

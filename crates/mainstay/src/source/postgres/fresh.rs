@@ -2,11 +2,9 @@
 
 use super::dumped::Dumped;
 use super::names::{ident, literal};
-use super::script::{self, Mode};
 use super::server::Server;
 use crate::clock;
 use repository::{Error, Result};
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// Longest name that the server takes, bytes.
@@ -16,19 +14,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What is written into a new database.
-pub type WriteSql<'a> = dyn Fn(&mut (dyn Write + Send)) -> Result<()> + 'a;
-
-/// Make the database `target` with the properties and content of `dumped`. One that is there is replaced at the very end.
+/// Make the database `target` with the properties of `dumped` and what `fill` does to the database that it is told. One that is there is
+/// replaced at the very end.
 ///
 /// # Errors
-/// The server's, and those of `write`; what was there before is there still, and the message says where.
+/// The server's, and those of `fill`; what was there before is there still, and the message says where.
 pub fn make(
     server: &Server,
     dumped: &Dumped<'_>,
     target: &str,
     replaces: bool,
-    write: &WriteSql<'_>,
+    fill: impl FnOnce(&str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let server = &beside(server, target);
     let fresh = other_name(target, "new");
@@ -37,7 +33,7 @@ pub fn make(
         &server.maintenance,
         &dumped.properties.create(&fresh, owner, server.major()),
     )?;
-    let filled = script::run(server, &fresh, Mode::StepByStep, |out| write(out)).and_then(|()| {
+    let filled = fill(&fresh).and_then(|()| {
         let statements = dumped.properties.apply(&fresh, dumped.with_privileges);
         Ok(server.execute(&server.maintenance, &statements.join("\n"))?)
     });

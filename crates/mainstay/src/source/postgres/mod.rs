@@ -9,6 +9,7 @@ mod copy_filter;
 mod dump;
 mod dumped;
 mod errors;
+mod fill;
 mod fresh;
 mod globals;
 mod lazy;

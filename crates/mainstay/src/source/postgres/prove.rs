@@ -4,12 +4,12 @@ use super::catalog::{self, Catalog};
 use super::clients::{Clients, major_of};
 use super::compare;
 use super::dumped::Dumped;
+use super::fill::fill;
 use super::globals::{self, Globals};
 use super::names::{ident, literal};
 use super::properties::Properties;
 use super::restore::missing_extensions;
 use super::scratch::{self, Scratch};
-use super::script::{self, Mode};
 use super::server::Server;
 use super::session::Session;
 use super::statements::concerns;
@@ -123,10 +123,7 @@ fn prove_database(
     make_tablespaces(scratch, &dumped.catalog.tablespaces.iter().cloned().collect())?;
     make_roles(&scratch.server, dumped)?;
     let database = make_database(&scratch.server, &dumped.properties, proof)?;
-    let restored = script::run(&scratch.server, &database, Mode::StepByStep, |out| {
-        dumped.write_all(&scratch.server.clients, out)
-    });
-    if let Err(error) = restored {
+    if let Err(error) = fill(&scratch.server, dumped, &database) {
         let message = explain::chain(&error);
         proof.add("restore", Verdict::Failed { message });
         return Ok(());

@@ -2,6 +2,7 @@
 
 use super::catalog::has_user_objects;
 use super::dumped::Dumped;
+use super::fill::fill;
 use super::fresh;
 use super::names::literal;
 use super::restore::check_roles;
@@ -90,11 +91,12 @@ pub fn plan<'a>(server: Server, dumped: Dumped<'a>, bytes: u64, options: &PutBac
     };
     let execute = move || {
         check_roles(&server, &dumped)?;
-        let write = |out: &mut (dyn std::io::Write + Send)| dumped.write_all(&server.clients, out);
         match way {
-            Way::Create => fresh::make(&server, &dumped, &name, false, &write)?,
-            Way::Replace => fresh::make(&server, &dumped, &name, true, &write)?,
-            Way::Fill => fill(&server, &dumped, &name)?,
+            Way::Create | Way::Replace => {
+                let fill = |fresh: &str| fill(&server, &dumped, fresh);
+                fresh::make(&server, &dumped, &name, way == Way::Replace, fill)?;
+            }
+            Way::Fill => fill_empty(&server, &dumped, &name)?,
         }
         Ok(Restored {
             entries: dumped.tables().len() as u64,
@@ -109,7 +111,7 @@ pub fn plan<'a>(server: Server, dumped: Dumped<'a>, bytes: u64, options: &PutBac
 }
 
 /// Restore into a database that is empty; what is left after an error is said.
-fn fill(server: &Server, dumped: &Dumped<'_>, name: &str) -> anyhow::Result<()> {
+fn fill_empty(server: &Server, dumped: &Dumped<'_>, name: &str) -> anyhow::Result<()> {
     let filled = script::run(server, name, dumped.mode(), |out| {
         dumped.write_at_once(&server.clients, out)
     });

@@ -71,11 +71,13 @@ fn into_new<'a>(server: Server, dumped: Dumped<'a>, tables: Vec<TableName>, name
     ];
     let execute = move || {
         check_roles(&server, &dumped)?;
-        let write = |out: &mut (dyn Write + Send)| {
-            dumped.write_definitions(&server.clients, out)?;
-            dumped.write_rows(&server.clients, &tables, out)
+        let fill = |fresh: &str| {
+            script::run(&server, fresh, Mode::StepByStep, |out| {
+                dumped.write_definitions(&server.clients, out)?;
+                dumped.write_rows(&server.clients, &tables, out)
+            })
         };
-        fresh::make(&server, &dumped, &name, false, &write)?;
+        fresh::make(&server, &dumped, &name, false, fill)?;
         Ok(restored(&tables))
     };
     Plan {

@@ -1,4 +1,4 @@
-//! SQL of a dump of roles, statement by statement.
+//! SQL of a dump, statement by statement: of roles, and of what comes after rows.
 
 use super::names::ident;
 use std::collections::BTreeSet;
@@ -22,13 +22,18 @@ pub fn statements(sql: &str) -> Vec<String> {
     found
 }
 
-/// Up to the semicolon that is in no quotes.
+/// Up to the semicolon that is in no quotes and no brackets.
 fn length_of(sql: &str) -> usize {
     let bytes = sql.as_bytes();
-    let mut at = 0;
+    let (mut at, mut depth) = (0, 0_usize);
     while at < bytes.len() {
+        match bytes[at] {
+            b';' if depth == 0 => return at + 1,
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
         at = match bytes[at] {
-            b';' => return at + 1,
             b'"' => after_quoted(bytes, at, b'"', false),
             b'\'' => after_quoted(bytes, at, b'\'', at > 0 && matches!(bytes[at - 1], b'E' | b'e')),
             _ => at + 1,
@@ -74,12 +79,13 @@ mod tests {
     #[test]
     fn quotes_hold_statements_together() {
         let sql = "-- a; comment\nCREATE ROLE \"a;\"\"b\";\n\\connect x\nCOMMENT ON ROLE x IS 'it''s;\n-- no comment';\n\
-                   ALTER ROLE x SET y TO E'a\\';';\n\nSET z = 1";
+                   ALTER ROLE x SET y TO E'a\\';';\n\nCREATE RULE r AS DO (SELECT ')';\nSELECT 1;);\nSET z = 1";
         let expected = [
             "CREATE ROLE \"a;\"\"b\";",
             "\\connect x",
             "COMMENT ON ROLE x IS 'it''s;\n-- no comment';",
             "ALTER ROLE x SET y TO E'a\\';';",
+            "CREATE RULE r AS DO (SELECT ')';\nSELECT 1;);",
             "SET z = 1",
         ];
         assert_eq!(statements(sql), expected);
