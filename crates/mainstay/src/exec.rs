@@ -5,7 +5,7 @@
 use crate::config::env;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead as _, BufReader, PipeReader, PipeWriter, Read, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -205,6 +205,10 @@ impl Running {
         stdout: PipeReader,
         stderr: PipeReader,
     ) -> Self {
+        for pipe in stdin.iter().map(AsFd::as_fd).chain([stdout.as_fd()]) {
+            // A small one works as well.
+            let _: Option<usize> = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES).ok();
+        }
         let said = Arc::default();
         let forwarded = {
             let said = Arc::clone(&said);
@@ -282,6 +286,9 @@ impl Drop for Ending {
         self.child.kill();
     }
 }
+
+/// What pipes hold, if the system lets them: programs that write little at a time then wait less for whoever reads.
+const PIPE_BYTES: usize = 1 << 20;
 
 /// How much of what a program complained about is remembered: at least this, at most twice as much and a line.
 const SAID_BYTES: usize = 4 << 10;

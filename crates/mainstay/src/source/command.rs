@@ -68,7 +68,7 @@ impl Source for CommandSource {
             words: words(&self.command.run),
             surroundings: self.surroundings(surroundings.secrets)?,
             cancel: surroundings.cancel.clone(),
-            facts: Arc::clone(&facts),
+            facts: Some(Arc::clone(&facts)),
             check_end: None,
         };
         Ok(vec![Piece {

@@ -95,8 +95,8 @@ pub struct Output {
     pub surroundings: exec::Surroundings,
     /// Ends it.
     pub cancel: Cancel,
-    /// Gets the length and hash of what it printed.
-    pub facts: Arc<Mutex<Facts>>,
+    /// Gets the length and hash of what it printed, if somebody wants to know.
+    pub facts: Option<Arc<Mutex<Facts>>>,
     /// Looks at the last bytes.
     pub check_end: Option<CheckEnd>,
 }
@@ -109,15 +109,18 @@ impl Output {
 
     /// The same; `explain` says what it means when the program fails.
     pub fn into_stream_explained(self, path: PathBuf, explain: Explain) -> Stream {
-        let state: Arc<Mutex<State>> = Arc::default();
-        let (facts, check_end) = (Arc::clone(&self.facts), self.check_end);
+        let state = Arc::new(Mutex::new(State {
+            hasher: self.facts.as_ref().map(|_| Sha256::new()),
+            ..State::default()
+        }));
+        let (facts, check_end) = (self.facts.clone(), self.check_end);
         let reader = Box::new(Reader {
             output: self,
             stdout: None,
             state: Arc::clone(&state),
             explain: Arc::clone(&explain),
         });
-        let finish = Box::new(move || finish(&mut state.lock(), &mut facts.lock(), check_end, &explain));
+        let finish = Box::new(move || finish(&mut state.lock(), facts.as_deref(), check_end, &explain));
         Stream { path, reader, finish }
     }
 }
@@ -134,7 +137,7 @@ struct Reader {
 struct State {
     ending: Option<Ending>,
     bytes: u64,
-    hasher: Sha256,
+    hasher: Option<Sha256>,
     tail: VecDeque<u8>,
 }
 
@@ -154,7 +157,8 @@ impl Read for Reader {
                 let running = started.map_err(|error| io::Error::other((self.explain)(error)))?;
                 let (stdout, ending) = running.split();
                 state.ending = Some(ending);
-                self.stdout.insert(Patient::new(stdout, self.output.cancel.clone()))
+                self.stdout
+                    .insert(Patient::gathering(stdout, self.output.cancel.clone()))
             }
         };
         let read = stdout.read(buffer)?;
@@ -166,7 +170,9 @@ impl Read for Reader {
 impl State {
     fn take(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
-        self.hasher.update(bytes);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
         let last = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
         self.tail.extend(last);
         let excess = self.tail.len().saturating_sub(TAIL_BYTES);
@@ -174,7 +180,12 @@ impl State {
     }
 }
 
-fn finish(state: &mut State, facts: &mut Facts, check_end: Option<CheckEnd>, explain: &Explain) -> Result<()> {
+fn finish(
+    state: &mut State,
+    facts: Option<&Mutex<Facts>>,
+    check_end: Option<CheckEnd>,
+    explain: &Explain,
+) -> Result<()> {
     let program = match state.ending.take() {
         Some(ending) => {
             let program = ending.program().to_owned();
@@ -189,9 +200,12 @@ fn finish(state: &mut State, facts: &mut Facts, check_end: Option<CheckEnd>, exp
             hint: "Run the job again; if it happens again, look at the server's log.".to_owned(),
         })?;
     }
-    let digest: [u8; 32] = std::mem::take(&mut state.hasher).finalize().into();
-    facts.bytes = Some(state.bytes);
-    facts.sha256 = Some(repository::Id(digest));
+    if let (Some(facts), Some(hasher)) = (facts, state.hasher.take()) {
+        let digest: [u8; 32] = hasher.finalize().into();
+        let mut facts = facts.lock();
+        facts.bytes = Some(state.bytes);
+        facts.sha256 = Some(repository::Id(digest));
+    }
     Ok(())
 }
 
@@ -289,7 +303,7 @@ mod tests {
             words: words(script),
             surroundings: exec::Surroundings::default(),
             cancel: Cancel::default(),
-            facts: Arc::clone(&facts),
+            facts: Some(Arc::clone(&facts)),
             check_end,
         };
         let mut stream = output.into_stream("/x".into());

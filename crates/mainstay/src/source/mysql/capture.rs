@@ -170,7 +170,7 @@ impl MysqlSource {
             words,
             surroundings: inner,
             cancel: surroundings.cancel.clone(),
-            facts: Arc::default(),
+            facts: None,
             check_end: None,
         };
         let dump = Dump {

@@ -3,6 +3,7 @@
 //! This reads what `mariadb-dump` and `mysqldump` write, not any SQL: their strings have backslashes, routines stand between two lines
 //! with `DELIMITER`, and each statement of those ends a line.
 
+use memchr::memchr2;
 use std::io;
 
 /// No statement but those with rows is longer: servers take no longer ones than 1 GiB, and nobody writes routines of this length.
@@ -70,12 +71,21 @@ impl Splitter {
     }
 
     fn push_rows(&mut self, bytes: &[u8], each: Each<'_>) -> io::Result<usize> {
-        let mut begun = 0;
-        for (at, byte) in bytes.iter().enumerate() {
-            if self.is_quoted(*byte) {
+        let (mut begun, mut next) = (0, 0);
+        while next < bytes.len() {
+            if let (Some(quote), false) = (self.quote, self.escaped) {
+                // Most of a dump is text, in which nothing else matters.
+                match memchr2(quote, b'\\', &bytes[next..]) {
+                    Some(skipped) => next += skipped,
+                    None => break,
+                }
+            }
+            let at = next;
+            next += 1;
+            if self.is_quoted(bytes[at]) {
                 continue;
             }
-            match byte {
+            match bytes[at] {
                 b'(' => {
                     begun += u64::from(self.depth == 0);
                     self.depth += 1;

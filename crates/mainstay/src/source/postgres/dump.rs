@@ -85,14 +85,14 @@ impl Form {
         server: &Arc<Server>,
         database: &str,
         words: Vec<OsString>,
-        facts: &Arc<Mutex<Facts>>,
+        facts: Option<Arc<Mutex<Facts>>>,
     ) -> Output {
         Output {
             programs: server.clients.programs.clone(),
             words,
             surroundings: server.surroundings(database),
             cancel: server.cancel.clone(),
-            facts: Arc::clone(facts),
+            facts,
             check_end: (self.format == DumpFormat::Plain).then_some(check_end as CheckEnd),
         }
     }
@@ -114,7 +114,7 @@ pub fn stream(server: &Arc<Server>, database: &str, form: &Form, facts: &Arc<Mut
     lazily(path.clone(), move || {
         let moment = Moment::begin(&server, &database)?;
         let words = form.words(&server, &moment, &[]);
-        let output = form.output(&server, &database, words, &facts);
+        let output = form.output(&server, &database, words, Some(Arc::clone(&facts)));
         let dump = output.into_stream_explained(path, explain(&server));
         let finish = move || {
             (dump.finish)()?;

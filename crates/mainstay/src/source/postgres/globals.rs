@@ -101,7 +101,7 @@ pub fn piece(server: &Arc<Server>, root: &Path, instance: &str) -> Result<Piece>
         words,
         surroundings: server.surroundings(&server.maintenance),
         cancel: server.cancel.clone(),
-        facts: Arc::clone(&facts),
+        facts: Some(Arc::clone(&facts)),
         check_end: Some(check_end as CheckEnd),
     };
     let path = root.join(FILE);

@@ -173,7 +173,7 @@ impl Together {
             }
         };
         let words = self.form.words(&self.server, moment, &wanted);
-        let output = self.form.output(&self.server, &self.database, words, &Arc::default());
+        let output = self.form.output(&self.server, &self.database, words, None);
         Ok(output.into_stream_explained(path, explain(&self.server)))
     }
 

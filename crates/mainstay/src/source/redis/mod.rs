@@ -78,7 +78,7 @@ impl Source for RedisSource {
             words: server.words(&["--rdb", "-"]),
             surroundings: server.surroundings(Input::Nothing),
             cancel: surroundings.cancel.clone(),
-            facts: Arc::default(),
+            facts: None,
             check_end: Some(end::check),
         };
         let mut stream = output.into_stream(self.root().join(DATA));
