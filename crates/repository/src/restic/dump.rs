@@ -73,6 +73,8 @@ struct Job {
 struct Readers<'a> {
     index: &'a Index,
     jobs: Sender<Job>,
+    /// Buffers whose content was written.
+    spare: Sender<Vec<u8>>,
 }
 
 fn with_readers<T>(repository: &Repository, index: &Index, work: impl FnOnce(Readers<'_>) -> Result<T>) -> Result<T> {
@@ -83,21 +85,23 @@ fn with_readers<T>(repository: &Repository, index: &Index, work: impl FnOnce(Rea
     };
     std::thread::scope(|scope| {
         let (jobs, receiver) = bounded::<Job>(AHEAD_PIECES);
-        for _ in 0..wanted.clamp(1, MAX_READERS) {
-            let receiver = receiver.clone();
-            scope.spawn(move || read_all(repository, index, &receiver));
+        let readers = wanted.clamp(1, MAX_READERS);
+        let (spare, spares) = bounded(readers);
+        for _ in 0..readers {
+            let (receiver, spares) = (receiver.clone(), spares.clone());
+            scope.spawn(move || read_all(repository, index, &receiver, &spares));
         }
-        work(Readers { index, jobs })
+        work(Readers { index, jobs, spare })
     })
 }
 
-fn read_all(repository: &Repository, index: &Index, jobs: &Receiver<Job>) {
+fn read_all(repository: &Repository, index: &Index, jobs: &Receiver<Job>, spares: &Receiver<Vec<u8>>) {
     let mut opener = Opener::new();
     for Job { id, done } in jobs {
         let quick = opener
             .as_mut()
             .ok()
-            .and_then(|opener| read_quickly(repository, index, &id, opener));
+            .and_then(|opener| read_quickly(repository, index, &id, opener, spares));
         let content = quick.map_or_else(|| repository.read_blob(index, BlobKind::Data, &id), Ok);
         // Nobody waits for it any more if the work ended early.
         done.send(content).unwrap_or_default();
@@ -105,12 +109,19 @@ fn read_all(repository: &Repository, index: &Index, jobs: &Receiver<Job>) {
 }
 
 /// The usual case, with a context that is reused; whatever is wrong is found out by the thorough way.
-fn read_quickly(repository: &Repository, index: &Index, id: &Id, opener: &mut Opener) -> Option<Vec<u8>> {
+fn read_quickly(
+    repository: &Repository,
+    index: &Index,
+    id: &Id,
+    opener: &mut Opener,
+    spares: &Receiver<Vec<u8>>,
+) -> Option<Vec<u8>> {
     let found = index.find(BlobKind::Data, id)?;
     let (start, length) = (u64::from(found.blob.offset), u64::from(found.blob.length));
     let name = super::object::ObjectKind::Pack.object_name(&found.pack);
     let sealed = repository.store().read_range(&name, start..start + length).ok()?;
-    let mut plain = Vec::new();
+    // Memory that is there already.
+    let mut plain = spares.try_recv().unwrap_or_default();
     opener.open(repository.key(), &found.blob, &sealed, &mut plain).ok()?;
     Some(plain)
 }
@@ -201,9 +212,10 @@ impl<'a> Queue<'a> {
                 bytes
             }
         };
-        self.out
-            .write_all(&bytes)
-            .map_err(Error::local("write to", "the output"))
+        let written = self.out.write_all(&bytes);
+        // As many as can be used; others are freed.
+        self.readers.spare.try_send(bytes).unwrap_or_default();
+        written.map_err(Error::local("write to", "the output"))
     }
 
     fn finish(mut self) -> Result<()> {
