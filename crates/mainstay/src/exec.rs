@@ -288,7 +288,7 @@ impl Drop for Ending {
 }
 
 /// What pipes hold, if the system lets them: programs that write little at a time then wait less for whoever reads.
-const PIPE_BYTES: usize = 1 << 20;
+pub const PIPE_BYTES: usize = 1 << 20;
 
 /// How much of what a program complained about is remembered: at least this, at most twice as much and a line.
 const SAID_BYTES: usize = 4 << 10;

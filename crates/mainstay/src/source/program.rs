@@ -12,6 +12,7 @@ use std::ffi::OsString;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How much of the end of an output is looked at.
 const TAIL_BYTES: usize = 512;
@@ -269,6 +270,14 @@ pub fn filter(
     })
 }
 
+/// What is written to a program at once.
+const PIECE_BYTES: usize = 256 << 10;
+/// With so much unread, it has enough to do for a moment.
+const FULL_BYTES: u64 = (exec::PIPE_BYTES - PIECE_BYTES) as u64;
+const NAP: Duration = Duration::from_micros(500);
+/// After so many naps, whoever writes waits in the pipe: then it also hears that nobody reads any more.
+const NAPS: u32 = 20;
+
 /// The input of a program, and whether it stopped reading.
 struct Input {
     pipe: Option<PipeWriter>,
@@ -280,7 +289,15 @@ impl Write for Input {
         let Some(pipe) = &mut self.pipe else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        pipe.write(buffer).inspect_err(|_| self.failed = true)
+        let piece = &buffer[..buffer.len().min(PIECE_BYTES)];
+        // A program that reads little at a time would wake us each time if we waited in the pipe.
+        for _ in 0..NAPS {
+            if !rustix::io::ioctl_fionread(&*pipe).is_ok_and(|unread| unread > FULL_BYTES) {
+                break;
+            }
+            std::thread::sleep(NAP);
+        }
+        pipe.write(piece).inspect_err(|_| self.failed = true)
     }
 
     fn flush(&mut self) -> io::Result<()> {
