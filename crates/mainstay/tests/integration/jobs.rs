@@ -41,6 +41,21 @@ impl Jobs {
         self.scene.ended(&mut self.command(arguments))
     }
 
+    /// Start it without waiting for its end, with pipes from its outputs.
+    #[expect(clippy::disallowed_methods, reason = "a test that kills the running program")]
+    pub fn start(&self, arguments: &[&str]) -> std::process::Child {
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("mainstay"));
+        command
+            .env_clear()
+            .envs([("PATH", "/usr/bin:/bin".into()), ("HOME", self.scene.path("home"))])
+            .env("MAINSTAY_STATE_DIR", self.scene.path("state"))
+            .current_dir(self.scene.path("."));
+        let command = command.args(["--config", "mainstay.yaml"]).args(arguments);
+        let piped = std::process::Stdio::piped;
+        command.stdin(std::process::Stdio::null());
+        command.stdout(piped()).stderr(piped()).spawn().unwrap()
+    }
+
     pub fn report(&self, arguments: &[&str]) -> (i32, Value) {
         let ended = self.run(&[arguments, &["--json", "--quiet"]].concat());
         let last = ended.stdout.lines().last().unwrap_or_default();

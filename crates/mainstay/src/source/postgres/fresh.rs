@@ -72,25 +72,40 @@ fn beside(server: &Server, target: &str) -> Server {
     beside
 }
 
-/// Put `fresh` into the place of `target`; the name of what was there.
+/// Put `fresh` into the place of `target`, in one transaction: whoever is killed meanwhile leaves one or the other. The name of what was
+/// there.
 fn swap(server: &Server, target: &str, fresh: &str) -> Result<String> {
     let old = other_name(target, "old");
-    let allow = |name: &str, allowed: bool| {
-        let sql = format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {allowed};", ident(name));
-        server.execute(&server.maintenance, &sql)
-    };
-    allow(target, false)?;
-    let moved = end_connections(server, target).and_then(|()| rename(server, target, &old));
-    if let Err(error) = moved {
-        allow(target, true)?;
-        return Err(error);
+    let sql = format!(
+        "BEGIN;\n{}\n{}\nCOMMIT;",
+        renaming(target, &old),
+        renaming(fresh, target)
+    );
+    let begin = Instant::now();
+    loop {
+        match without_connections(server, target, || server.execute(&server.maintenance, &sql)) {
+            Err(error) if is_in_use(&error) && begin.elapsed() < PATIENCE => server.cancel.check()?,
+            swapped => return swapped.map(|()| old),
+        }
     }
-    if let Err(error) = rename(server, fresh, target) {
-        rename(server, &old, target)?;
-        allow(target, true)?;
-        return Err(error);
-    }
-    Ok(old)
+}
+
+/// End all connections to `database`, again and again while something is done. It takes a lock that lets nobody in, and waits some seconds
+/// for those who are.
+fn without_connections(server: &Server, database: &str, work: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+    std::thread::scope(|scope| {
+        let working = scope.spawn(work);
+        let mut ended = Ok(());
+        while !working.is_finished() {
+            ended = end_connections(server, database);
+            std::thread::sleep(PAUSE);
+        }
+        let done = working
+            .join()
+            .map_err(|_| Error::Verification("a thread panicked".to_owned()))?;
+        // Who must not end connections gets to hear why they are still there.
+        if done.is_err() { ended.and(done) } else { done }
+    })
 }
 
 fn end_connections(server: &Server, database: &str) -> Result<()> {
@@ -102,10 +117,11 @@ fn end_connections(server: &Server, database: &str) -> Result<()> {
 }
 
 fn rename(server: &Server, from: &str, to: &str) -> Result<()> {
-    patiently(
-        server,
-        &format!("ALTER DATABASE {} RENAME TO {};", ident(from), ident(to)),
-    )
+    patiently(server, &renaming(from, to))
+}
+
+fn renaming(from: &str, to: &str) -> String {
+    format!("ALTER DATABASE {} RENAME TO {};", ident(from), ident(to))
 }
 
 fn drop_database(server: &Server, name: &str) -> Result<()> {
@@ -117,13 +133,17 @@ fn patiently(server: &Server, sql: &str) -> Result<()> {
     let begin = Instant::now();
     loop {
         match server.execute(&server.maintenance, sql) {
-            Err(error) if error.to_string().contains("being accessed by other users") && begin.elapsed() < PATIENCE => {
+            Err(error) if is_in_use(&error) && begin.elapsed() < PATIENCE => {
                 server.cancel.check()?;
                 std::thread::sleep(PAUSE);
             }
             done => return done,
         }
     }
+}
+
+fn is_in_use(error: &Error) -> bool {
+    error.to_string().contains("being accessed by other users")
 }
 
 /// A name that nobody has, by which the database can still be recognised.

@@ -1,6 +1,7 @@
 //! The program dies, or its store fails, at every call; then at moments chosen at random; and disks are full.
 
 mod calls;
+mod databases;
 mod disks;
 mod history;
 mod jobs;
