@@ -146,8 +146,7 @@ impl<'a> Dumped<'a> {
             Layout::Plain => self.stored.copy(&self.stored.part.path, &mut filter)?,
             Layout::Directory => {
                 for table in tables {
-                    let file = self.file(DATA).join(file_of(table));
-                    self.stored.copy(&file, &mut filter)?;
+                    self.stored.copy(&self.rows_of(table), &mut filter)?;
                 }
             }
         }
@@ -165,6 +164,11 @@ impl<'a> Dumped<'a> {
     /// Where one of the files of a database stands that is a directory.
     pub fn file(&self, name: &str) -> PathBuf {
         self.stored.part.path.join(name)
+    }
+
+    /// Where the rows of a table stand, if the database is a directory.
+    pub fn rows_of(&self, table: &TableName) -> PathBuf {
+        self.file(DATA).join(file_of(table))
     }
 
     /// Write the content of files, one after the other.

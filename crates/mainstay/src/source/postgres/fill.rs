@@ -1,12 +1,13 @@
 //! Filling a new database with everything that was in a stored one, by several processes where the dump allows it.
 
 use super::dumped::Dumped;
+use super::names::{TableName, first_name};
 use super::script::{self, Mode};
 use super::server::Server;
 use super::statements::statements;
 use super::tables::{AFTER, BEFORE, OTHERS};
 use anyhow::Result;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use repository::Error;
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -15,8 +16,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Small files share a process up to so many bytes.
 const BATCH_BYTES: u64 = 32 << 20;
-/// So many batches of indexes for each process: enough to share the work, without a process for each of thousands.
-const BATCHES_EACH: usize = 16;
 
 /// Restore into `database`, which is new and which nobody else uses: what is left of it after an error is to be dropped.
 ///
@@ -31,24 +30,59 @@ pub fn fill(server: &Server, dumped: &Dumped<'_>, database: &str) -> Result<()> 
     };
     let file = |name: &str| vec![dumped.file(name)];
     run(&|out| dumped.copy(&file(BEFORE), out))?;
-    let mut batches = vec![file(OTHERS)];
-    batches.extend(batched(files));
-    at_once(dumped.processes, batches, |batch, stop| {
-        run(&|out| dumped.copy(batch, &mut Stoppable { out, stop }))
-    })?;
     let mut after = Vec::new();
     dumped.copy(&file(AFTER), &mut after)?;
     let (indexes, rest) = match std::str::from_utf8(&after) {
         Ok(sql) => apart(sql),
-        // In an encoding whose quotes cannot be told from parts of characters.
-        Err(_) => return run(&|out| write_all(out, &after)),
+        // In some encodings quotes cannot be told from parts of characters: then it stays in one piece.
+        Err(_) => (Vec::new(), String::new()),
     };
-    let each = indexes.len().div_ceil(dumped.processes * BATCHES_EACH).max(1);
-    let batches = indexes.chunks(each).map(|batch| batch.join("\n")).collect();
-    at_once(dumped.processes, batches, |sql, _| {
-        run(&|out| write_all(out, sql.as_bytes()))
-    })?;
-    run(&|out| write_all(out, rest.as_bytes()))
+    let after = if indexes.is_empty() { after } else { rest.into_bytes() };
+    let indexes = Mutex::new(indexes);
+    let mut jobs = vec![Job::Files(file(OTHERS))];
+    jobs.extend(batched(files).into_iter().map(Job::Files));
+    let work = |job: &Job, stop: &AtomicBool| match job {
+        Job::Files(files) => {
+            run(&|out| dumped.copy(files, &mut Stoppable { out, stop }))?;
+            let is_ready = |index: &mut Index| {
+                index
+                    .table
+                    .as_ref()
+                    .is_some_and(|table| files.contains(&dumped.rows_of(table)))
+            };
+            let ready = indexes.lock().extract_if(.., is_ready).map(|index| index.sql).collect();
+            Ok(jobs_of(ready, files.len() > 1))
+        }
+        Job::Sql(sql) => run(&|out| write_all(out, sql.as_bytes())).map(|()| Vec::new()),
+    };
+    at_once(dumped.processes, jobs, work)?;
+    // Those of tables without a file: partitioned ones, materialized views, and tables that are younger than the list of tables.
+    let left = std::mem::take(&mut *indexes.lock()).into_iter().map(|index| index.sql);
+    at_once(dumped.processes, jobs_of(left.collect(), false), work)?;
+    run(&|out| write_all(out, &after))
+}
+
+/// What one process does.
+enum Job {
+    /// Rows.
+    Files(Vec<PathBuf>),
+    /// Indexes.
+    Sql(String),
+}
+
+/// Each statement for itself, or those of small tables by one process.
+fn jobs_of(statements: Vec<String>, together: bool) -> Vec<Job> {
+    match together && !statements.is_empty() {
+        true => vec![Job::Sql(statements.join("\n"))],
+        false => statements.into_iter().map(Job::Sql).collect(),
+    }
+}
+
+/// A statement that makes an index, with the settings before it.
+#[derive(Debug, PartialEq, Eq)]
+struct Index {
+    table: Option<TableName>,
+    sql: String,
 }
 
 /// Files in the order of their size, largest first, so that none of them is waited for alone at the end.
@@ -68,14 +102,17 @@ fn batched(mut files: Vec<(PathBuf, u64)>) -> Vec<Vec<PathBuf>> {
     batches
 }
 
-/// What makes indexes, each statement with the settings before it, and everything else in its order. Indexes need nothing but tables with
-/// rows, so that their order does not matter; they come first, because foreign keys and others need them.
-fn apart(sql: &str) -> (Vec<String>, String) {
+/// What makes indexes, and everything else in its order. Indexes need nothing but tables with rows; they come first, because foreign keys
+/// and others need them.
+fn apart(sql: &str) -> (Vec<Index>, String) {
     let (mut indexes, mut rest) = (Vec::new(), String::new());
     let mut settings: Vec<String> = Vec::new();
     for statement in statements(sql) {
-        if makes_index(&statement) {
-            indexes.push(settings.join("\n") + "\n" + &statement);
+        if let Some(on) = index_on(&statement) {
+            indexes.push(Index {
+                table: table_of(on),
+                sql: settings.join("\n") + "\n" + &statement,
+            });
             continue;
         }
         if let Some(name) = setting(&statement) {
@@ -88,7 +125,8 @@ fn apart(sql: &str) -> (Vec<String>, String) {
     (indexes, rest)
 }
 
-fn makes_index(statement: &str) -> bool {
+/// What follows the words of a statement that makes an index, beginning with the table.
+fn index_on(statement: &str) -> Option<&str> {
     if let Some((_, constraint)) = statement.split_once("\n    ADD CONSTRAINT ") {
         let kinds = [
             " PRIMARY KEY (",
@@ -97,9 +135,20 @@ fn makes_index(statement: &str) -> bool {
             " EXCLUDE USING ",
         ];
         let is_key = kinds.iter().any(|kind| constraint.contains(kind)) && !constraint.contains(" FOREIGN KEY ");
-        return statement.starts_with("ALTER TABLE ONLY ") && is_key;
+        return statement.strip_prefix("ALTER TABLE ONLY ").filter(|_| is_key);
     }
-    statement.starts_with("CREATE INDEX ") || statement.starts_with("CREATE UNIQUE INDEX ")
+    let named = ["CREATE INDEX ", "CREATE UNIQUE INDEX "]
+        .iter()
+        .find_map(|words| statement.strip_prefix(words))?;
+    let (_, on) = first_name(named)?;
+    let on = on.strip_prefix(" ON ")?;
+    Some(on.strip_prefix("ONLY ").unwrap_or(on))
+}
+
+fn table_of(sql: &str) -> Option<TableName> {
+    let (schema, rest) = first_name(sql)?;
+    let (name, _) = first_name(rest.strip_prefix('.')?)?;
+    Some(TableName::new(schema, name))
 }
 
 /// What a statement sets, for those after it.
@@ -108,24 +157,38 @@ fn setting(statement: &str) -> Option<&str> {
     statement.split(['=', ',']).next().filter(|_| is_setting)
 }
 
-/// Do all jobs by so many threads, in their order, up to the first error.
-fn at_once<J: Sync + Send>(
+/// Do all jobs by so many threads, and those that follow from them next, up to the first error.
+fn at_once<J: Send>(
     threads: usize,
     jobs: Vec<J>,
-    work: impl Fn(&J, &AtomicBool) -> Result<()> + Sync,
+    work: impl Fn(&J, &AtomicBool) -> Result<Vec<J>> + Sync,
 ) -> Result<()> {
-    let (stop, failed) = (AtomicBool::new(false), Mutex::new(None));
-    let threads = threads.min(jobs.len());
-    let queue = Mutex::new(VecDeque::from(jobs));
-    let next = || queue.lock().pop_front().filter(|_| !stop.load(Ordering::Relaxed));
+    let stop = AtomicBool::new(false);
+    let (state, changed) = (Mutex::new((VecDeque::from(jobs), 0)), Condvar::new());
+    let failed = Mutex::new(None);
+    let next = || {
+        let mut state = state.lock();
+        // Who works may find more to do.
+        while state.0.is_empty() && state.1 > 0 {
+            changed.wait(&mut state);
+        }
+        let job = state.0.pop_front().filter(|_| !stop.load(Ordering::Relaxed))?;
+        state.1 += 1;
+        Some(job)
+    };
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(job) = next() {
-                    if let Err(error) = work(&job, &stop) {
+                    let more = work(&job, &stop).unwrap_or_else(|error| {
                         failed.lock().get_or_insert(error);
                         stop.store(true, Ordering::Relaxed);
-                    }
+                        Vec::new()
+                    });
+                    let mut state = state.lock();
+                    more.into_iter().rev().for_each(|job| state.0.push_front(job));
+                    state.1 -= 1;
+                    changed.notify_all();
                 }
             });
         }
@@ -163,7 +226,7 @@ mod tests {
     #[test]
     fn indexes_are_taken_out_with_their_settings() {
         let sql = "\\restrict x\nSET a = 1;\nSELECT pg_catalog.set_config('search_path', '', false);\n\
-                   SET default_tablespace = fast;\n\nCREATE INDEX \"i;1\" ON public.t USING btree (a);\n\
+                   SET default_tablespace = fast;\n\nCREATE INDEX \"i;1\" ON ONLY public.\"t x\" USING btree (a);\n\
                    SET default_tablespace = '';\n\
                    ALTER TABLE ONLY public.t\n    ADD CONSTRAINT p PRIMARY KEY (id);\n\
                    ALTER TABLE ONLY public.t\n    ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES public.u(\" UNIQUE (\");\n\
@@ -171,11 +234,14 @@ mod tests {
                    COMMENT ON INDEX public.i IS 'CREATE INDEX x;';\n\\unrestrict x\n";
         let (indexes, rest) = apart(sql);
         let path = "SELECT pg_catalog.set_config('search_path', '', false);";
+        let tables: Vec<_> = indexes.iter().map(|index| index.table.clone().unwrap()).collect();
+        assert_eq!(tables, [TableName::new("public", "t x"), TableName::new("public", "t")]);
+        let found: Vec<&str> = indexes.iter().map(|index| index.sql.as_str()).collect();
         assert_eq!(
-            indexes,
+            found,
             [
                 format!(
-                    "SET a = 1;\n{path}\nSET default_tablespace = fast;\nCREATE INDEX \"i;1\" ON public.t USING btree (a);"
+                    "SET a = 1;\n{path}\nSET default_tablespace = fast;\nCREATE INDEX \"i;1\" ON ONLY public.\"t x\" USING btree (a);"
                 ),
                 format!(
                     "SET a = 1;\n{path}\nSET default_tablespace = '';\nALTER TABLE ONLY public.t\n    ADD CONSTRAINT p PRIMARY KEY (id);"
@@ -214,12 +280,15 @@ mod tests {
         let result = at_once(1, vec![1, 2, 3], |job, stop| {
             done.lock().push(*job);
             assert!(!stop.load(Ordering::Relaxed));
-            if *job == 2 { Err(anyhow::anyhow!("two")) } else { Ok(()) }
+            match *job {
+                2 => Err(anyhow::anyhow!("two")),
+                job => Ok(if job == 1 { vec![4] } else { Vec::new() }),
+            }
         });
         assert_eq!(
             (result.unwrap_err().to_string(), done.into_inner()),
-            ("two".to_owned(), vec![1, 2])
+            ("two".to_owned(), vec![1, 4, 2])
         );
-        assert!(at_once(4, Vec::<u8>::new(), |_, _| Ok(())).is_ok());
+        assert!(at_once(4, Vec::<u8>::new(), |_, _| Ok(Vec::new())).is_ok());
     }
 }
