@@ -20,6 +20,12 @@ enum Kind {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Time the release build beside the dump programs of databases; needs about 25 GiB of disk, five for each of `--gib`
+    Databases {
+        /// For bench/databases.py, for example `-- --only mariadb --gib 1`
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
     /// Count the instructions of the hot paths under callgrind
     Instructions {
         /// Workloads to count; all when none is named
@@ -29,19 +35,25 @@ enum Kind {
 
 pub fn run(args: &Args) -> Done {
     match &args.kind {
-        Kind::Peers { args } => peers(args)?,
+        Kind::Peers { args } => {
+            setup::for_peers()?;
+            side_by_side("bench/peers.py", args)?;
+        }
+        Kind::Databases { args } => {
+            setup::for_databases()?;
+            side_by_side("bench/databases.py", args)?;
+        }
         Kind::Instructions { names } => instructions(names)?,
     }
     Ok(None)
 }
 
-fn peers(args: &[String]) -> Result<()> {
-    setup::for_peers()?;
+fn side_by_side(script: &str, args: &[String]) -> Result<()> {
     Sh::cargo()
         .args(["build", "--release", "--package", "mainstay"])
         .run()?;
     let binary = target_dir()?.join("release/mainstay");
-    Sh::new("python3").arg("bench/peers.py").arg(binary).args(args).run()
+    Sh::new("python3").arg(script).arg(binary).args(args).run()
 }
 
 fn instructions(names: &[String]) -> Result<()> {

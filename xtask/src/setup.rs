@@ -34,6 +34,13 @@ const FOR_TESTS: &[Package] = &[
 ];
 const FOR_FUZZ: &[Package] = &[("c++", "g++")];
 const FOR_PEERS: &[Package] = &[("restic", "restic"), ("borg", "borgbackup"), ("python3", "python3")];
+const FOR_DATABASES: &[Package] = &[
+    ("pg_createcluster", "postgresql"),
+    ("/usr/sbin/mariadbd", "mariadb-server"),
+    ("mariadb-dump", "mariadb-client"),
+    ("zstd", "zstd"),
+    ("python3", "python3"),
+];
 const FOR_INSTRUCTIONS: &[Package] = &[("valgrind", "valgrind")];
 
 /// A Cargo subcommand, pinned so that a new release cannot fail a build that passed yesterday.
@@ -104,6 +111,10 @@ pub fn for_fuzz() -> Result<()> {
 
 pub fn for_peers() -> Result<()> {
     packages(FOR_PEERS)
+}
+
+pub fn for_databases() -> Result<()> {
+    packages(FOR_DATABASES)
 }
 
 pub fn for_instructions() -> Result<()> {
