@@ -1,5 +1,6 @@
 //! What can be protected: one file or directory per kind of source, with three verbs each: capture, restore, prove.
 
+pub mod api;
 mod command;
 pub mod databases;
 mod files;
