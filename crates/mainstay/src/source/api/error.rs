@@ -69,7 +69,7 @@ pub enum Why {
     NotJson(String),
     /// The user asks to stop.
     #[error("interrupted")]
-    Interrupted(#[source] repository::Error),
+    Interrupted,
 }
 
 fn after_colon(said: &str) -> String {
@@ -108,7 +108,7 @@ impl Error {
             Why::Redirected(_) => "Set `url` to the address that the server itself uses, with `https://` if it does.",
             Why::TooLarge(_) => "Ask for less at a time, with `paging` or a parameter of the request.",
             Why::NotJson(_) => "Check that `url` leads to the API and not to a web page.",
-            Why::Interrupted(_) => "Run it again.",
+            Why::Interrupted => "Run it again.",
         }
         .to_owned()
     }
@@ -144,7 +144,7 @@ impl Why {
 impl From<Error> for repository::Error {
     fn from(error: Error) -> Self {
         match error.why {
-            Why::Interrupted(interrupted) => interrupted,
+            Why::Interrupted => Self::Interrupted,
             _ => Self::Refused {
                 message: error.to_string(),
                 hint: error.hint(),

@@ -220,7 +220,7 @@ impl Api {
             let mut future = pin!(future);
             let begin = tokio::time::Instant::now();
             loop {
-                self.cancel.check().map_err(Why::Interrupted)?;
+                self.cancel.check().map_err(|_| Why::Interrupted)?;
                 match tokio::time::timeout(TICK, &mut future).await {
                     Ok(come) => return Ok(come),
                     Err(_) if begin.elapsed() > self.timeout => return Err(Why::TimedOut(self.timeout)),
@@ -234,7 +234,7 @@ impl Api {
         self.runtime.block_on(async {
             let end = tokio::time::Instant::now() + pause;
             while tokio::time::Instant::now() < end {
-                self.cancel.check().map_err(Why::Interrupted)?;
+                self.cancel.check().map_err(|_| Why::Interrupted)?;
                 tokio::time::sleep_until(end.min(tokio::time::Instant::now() + TICK)).await;
             }
             Ok(())
