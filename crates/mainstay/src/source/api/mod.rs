@@ -111,8 +111,10 @@ impl Api {
     pub fn at(&self, path: &str) -> Result<Url, Misuse> {
         let base = self.base.as_str().trim_end_matches('/');
         let url = Url::parse(&format!("{base}{path}")).ok();
-        let is_below = |url: &Url| path.starts_with('/') && url.as_str().starts_with(&format!("{base}/"));
-        url.filter(is_below).ok_or_else(|| {
+        let (segments, _) = path.split_once('?').unwrap_or((path, ""));
+        let leads_up = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+        let is_below = path.starts_with('/') && !segments.split(['/', '\\']).any(leads_up);
+        url.filter(|_| is_below).ok_or_else(|| {
             let hint = "A path begins with a slash, and has no `..` in it.";
             Misuse::new(format!("`{path}` is no path of an API"), hint)
         })
