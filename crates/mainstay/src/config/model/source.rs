@@ -146,6 +146,7 @@ impl Source {
             SourceKind::Files(_)
             | SourceKind::Command(_)
             | SourceKind::Http(_)
+            | SourceKind::N8n(_)
             | SourceKind::Mysql(_)
             | SourceKind::Mariadb(_)
             | SourceKind::Postgres(_)

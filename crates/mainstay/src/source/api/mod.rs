@@ -8,7 +8,7 @@ mod error;
 mod wait;
 
 pub use answer::Answer;
-pub use error::{Error, Why};
+pub use error::{Error, Why, as_io};
 pub use reqwest::{Method, Url};
 
 use crate::config::Misuse;
