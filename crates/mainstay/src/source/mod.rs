@@ -1,10 +1,13 @@
 //! What can be protected: one file or directory per kind of source, with three verbs each: capture, restore, prove.
 
+pub mod api;
 mod command;
 pub mod databases;
 mod files;
 mod hashed;
+mod http;
 mod mysql;
+mod n8n;
 mod patient;
 mod piece;
 mod postgres;
@@ -19,7 +22,9 @@ mod stored;
 pub use command::CommandSource;
 pub use files::FilesSource;
 pub use hashed::Hashed;
+pub use http::HttpSource;
 pub use mysql::{Dialect, MysqlSource};
+pub use n8n::N8nSource;
 pub use patient::Patient;
 pub use piece::{Item, Piece, Stream};
 pub use postgres::PostgresSource;
@@ -161,6 +166,8 @@ pub fn open(source: &model::Source) -> Result<Box<dyn Source>, Misuse> {
         SourceKind::Mysql(database) => Box::new(MysqlSource::new(Dialect::Mysql, database.clone())),
         SourceKind::Mariadb(database) => Box::new(MysqlSource::new(Dialect::Mariadb, database.clone())),
         SourceKind::Postgres(postgres) => Box::new(PostgresSource::new(postgres.clone())),
+        SourceKind::N8n(n8n) => Box::new(N8nSource::new(n8n.clone())),
+        SourceKind::Http(http) => Box::new(HttpSource::new(http.clone())?),
         other => {
             let message = format!("sources of kind `{}` cannot be captured", other.name());
             return Err(Misuse::new(message, "Take the source out."));

@@ -5,9 +5,11 @@
 //! * [`cli`]: the command line itself: exit codes, messages, hints, and each command once.
 //! * [`config`]: the configuration file: found, checked, shown, written.
 //! * [`docker`]: programs in containers of a real Docker engine.
+//! * [`http`]: an application with an API that a test makes up: pages, names, imports, and every way to answer wrongly.
 //! * [`jobs`]: `run` and `sync`: jobs of a configuration, into repositories of both formats.
 //! * [`contract`]: what every kind of source promises: captured, proven in scratch, put back, nothing replaced unasked.
 //! * [`mysql`]: a MariaDB server: every type, one table, accounts, what goes wrong, and writers meanwhile.
+//! * [`n8n`]: a real n8n: workflows that call each other, credentials and their key.
 //! * [`postgres`]: PostgreSQL servers: everything that they can hold, odd names, what goes wrong, and writers at work.
 //! * [`oracle`]: restic reads, checks, prunes and restores what we write, and we what it writes.
 //! * [`crash`]: the program dies, or its store fails, at every call; disks are full; stores lie.
@@ -42,9 +44,11 @@ mod crash;
 mod damage;
 mod docker;
 mod engine;
+mod http;
 mod jobs;
 mod live;
 mod mysql;
+mod n8n;
 mod named;
 mod object_lock;
 mod oracle;

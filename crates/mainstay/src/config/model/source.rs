@@ -145,6 +145,8 @@ impl Source {
         match &self.kind {
             SourceKind::Files(_)
             | SourceKind::Command(_)
+            | SourceKind::Http(_)
+            | SourceKind::N8n(_)
             | SourceKind::Mysql(_)
             | SourceKind::Mariadb(_)
             | SourceKind::Postgres(_)
