@@ -11,6 +11,13 @@ pub struct Jobs {
     pub scene: Scene,
 }
 
+/// How often something is repeated that may go wrong by chance: `usual`, unless the environment asks for more.
+#[expect(clippy::disallowed_methods, reason = "the variable is of the tests, not of the program")]
+pub fn rounds(usual: u32) -> u32 {
+    let wanted = std::env::var("MAINSTAY_TEST_ROUNDS");
+    wanted.map_or(usual, |text| text.parse().expect("MAINSTAY_TEST_ROUNDS is a number"))
+}
+
 impl Jobs {
     pub fn new(yaml: &str) -> Self {
         let jobs = Self {

@@ -1,7 +1,7 @@
 //! MariaDB: a real server, captured, proven and put back. `mariadb-dump` is the judge of what is on it.
 
 use crate::contract::{Subject, configuration};
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, rounds};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -486,9 +486,9 @@ fn heavy_a_mariadb_in_use_is_captured_as_of_one_moment() {
             });
         }
         let _stop = SetWhenDropped(&done);
-        for round in 0..3 {
-            let ran = jobs.run(&["run", "--init"]);
-            assert_eq!(ran.code, 0, "{ran}");
+        for round in 0..rounds(3) {
+            let (code, report) = jobs.report(&["run", "--init"]);
+            assert_eq!(code, 0, "{report}");
             let copy = format!("copy{round}");
             let restored = jobs.run(&[
                 "-r",
@@ -503,6 +503,9 @@ fn heavy_a_mariadb_in_use_is_captured_as_of_one_moment() {
             ]);
             assert_eq!(restored.code, 0, "{restored}");
             assert_eq!(sum(&copy), expected, "money was made or lost");
+            let rows = &report["parts"][0]["facts"]["rows"]["z"];
+            let found = server.sql(&format!("SELECT COUNT(*) FROM {copy}.z; DROP DATABASE {copy}"));
+            assert_eq!(rows.to_string(), found.trim(), "{report}");
         }
     });
     assert_ne!(

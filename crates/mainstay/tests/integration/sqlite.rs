@@ -1,7 +1,7 @@
 //! SQLite databases: captured while they are in use, proven, put back.
 
 use crate::contract::{Subject, configuration};
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, rounds};
 use rusqlite::Connection;
 use serde_json::Value;
 use std::fs;
@@ -162,7 +162,7 @@ fn assert_consistent_under_load(journal: &str) {
             }
         });
         let stopped = StopOnDrop(&stop);
-        for round in 0..4 {
+        for round in 0..rounds(4) {
             let (code, report) = jobs.report(&["run", "--init"]);
             assert_eq!(code, 0, "{report}");
             let rows = &report["parts"][0]["facts"]["rows"]["accounts"];

@@ -2,7 +2,7 @@
 
 use super::kill;
 use crate::contract::configuration;
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, rounds};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
@@ -10,9 +10,6 @@ use std::process::{Child, Output};
 use std::time::{Duration, Instant};
 use testkit::mariadb_server::MariadbServer;
 use testkit::postgres_server::PostgresServer;
-
-/// For each who dies.
-const ROUNDS: u32 = 3;
 
 /// Who dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +93,7 @@ impl<S: Server> Scene<S> {
         let takes = self.ok(&["run"]);
         let state = self.server.state("app");
         let mut killed = 0;
-        for (round, victim) in rounds() {
+        for (round, victim) in deaths() {
             let before = self.snapshots();
             let (was_killed, output) = self.run_until_dead(&["run"], takes, victim);
             killed += u32::from(was_killed);
@@ -125,7 +122,7 @@ impl<S: Server> Scene<S> {
                 assert_ne!(self.jobs.run(&restore).code, 0, "{victim:?} in round {round}");
             }
         }
-        assert!(killed > 3 * ROUNDS / 2, "{killed}");
+        assert!(killed > rounds(3), "{killed}");
         self.ok(&["run"]);
     }
 
@@ -147,7 +144,7 @@ impl<S: Server> Scene<S> {
         let changed = self.server.state("app");
         assert_ne!(captured, changed);
         let mut killed = 0;
-        for (round, victim) in rounds() {
+        for (round, victim) in deaths() {
             if victim == Victim::Ourselves && !self.server.is_replaced_at_once() {
                 continue;
             }
@@ -166,13 +163,14 @@ impl<S: Server> Scene<S> {
             assert_eq!(self.server.state("app"), captured, "{victim:?} in round {round}");
             self.server.change();
         }
-        assert!(killed > ROUNDS, "{killed}");
+        assert!(killed > rounds(3) / 2, "{killed}");
     }
 }
 
-fn rounds() -> impl Iterator<Item = (u32, Victim)> {
+/// Everybody dies some times.
+fn deaths() -> impl Iterator<Item = (u32, Victim)> {
     let victims = [Victim::Server, Victim::Client, Victim::Ourselves];
-    (0..ROUNDS).flat_map(move |round| victims.map(|victim| (round, victim)))
+    (0..rounds(3)).flat_map(move |round| victims.map(|victim| (round, victim)))
 }
 
 /// Whether there was one to kill.
