@@ -180,7 +180,7 @@ fn heavy_n8n_keeps_the_contract() {
     )));
     let refused = jobs.run(&["run"]);
     assert!(
-        refused.code == 2 && refused.stderr.contains("has no encryption key to capture"),
+        refused.code == 2 && refused.stdout.contains("has no encryption key to capture"),
         "{refused}"
     );
     let source = format!("      - files: ./data\n      - n8n: {{url: \"{url}\", api_key: {{file: wrong}}, {key}}}");
@@ -254,7 +254,7 @@ fn heavy_n8n_in_a_container_gives_its_key_and_its_credentials() {
     jobs.configure(&configuration(&source));
     let refused = run(&["run"]);
     assert!(
-        refused.code == 2 && refused.stderr.contains("is not the one that its container has"),
+        refused.code == 2 && refused.stdout.contains("is not the one that its container has"),
         "{refused}"
     );
 }

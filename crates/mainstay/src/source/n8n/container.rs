@@ -6,6 +6,7 @@ use crate::exec::{self, Surroundings};
 use crate::source::program::{self, Programs};
 use repository::Error;
 use std::ffi::OsString;
+use std::io::Write;
 use zeroize::Zeroizing;
 
 /// Where the home of the image's user is.
@@ -74,10 +75,20 @@ impl Container {
     /// # Errors
     /// If n8n fails, or prints something else.
     pub fn export(&self) -> anyhow::Result<(Vec<u8>, Vec<Credential>)> {
-        let printed = match self.output(&["n8n", "export:credentials", "--all"]) {
-            Err(exec::Error::Failed { said, .. }) if said.contains(NO_CREDENTIALS) => b"[]".to_vec(),
-            printed => printed?,
-        };
+        let words = ["n8n", "export:credentials", "--all"].map(OsString::from);
+        let mut printed = Vec::new();
+        let exported = program::filter(
+            &self.programs,
+            &words,
+            Surroundings::default(),
+            |_| Ok(()),
+            &mut printed,
+        );
+        match exported {
+            // Then it fails, and says so where credentials would stand.
+            Err(_) if String::from_utf8_lossy(&printed).contains(NO_CREDENTIALS) => printed = b"[]".to_vec(),
+            exported => exported.map_err(|error| with_reason(error, &printed))?,
+        }
         // Warnings may stand before it.
         let lines = printed
             .split(|byte| *byte == b'\n')
@@ -96,9 +107,11 @@ impl Container {
     /// If n8n fails.
     pub fn import(&self, credentials: &[u8]) -> anyhow::Result<()> {
         let words = ["n8n", "import:credentials", "--input=/dev/stdin"].map(OsString::from);
-        program::feed(&self.programs, &words, Surroundings::default(), |input| {
-            input.write_all(credentials).map_err(Error::local("write to", "n8n"))
-        })
+        let mut printed = Vec::new();
+        let write =
+            |input: &mut (dyn Write + Send)| input.write_all(credentials).map_err(Error::local("write to", "n8n"));
+        let imported = program::filter(&self.programs, &words, Surroundings::default(), write, &mut printed);
+        imported.map_err(|error| with_reason(error, &printed))
     }
 
     /// The size of its SQLite database, bytes; nothing if it has none.
@@ -133,5 +146,15 @@ impl Container {
     fn output(&self, words: &[&str]) -> Result<Vec<u8>, exec::Error> {
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
         self.programs.output(&words, &Surroundings::default())
+    }
+}
+
+/// n8n says on its standard output why it failed.
+fn with_reason(error: anyhow::Error, printed: &[u8]) -> anyhow::Error {
+    let printed = String::from_utf8_lossy(printed);
+    match printed.trim_end().lines().next_back().map(str::trim) {
+        // Credentials are no reason.
+        Some(line) if !line.starts_with(['[', '{']) => error.context(line.to_owned()),
+        _ => error,
     }
 }
