@@ -213,13 +213,17 @@ impl Read for Watched {
     }
 }
 
-/// The manifest of a run, as soon as one is written.
+/// The manifest that a run is described by, as soon as one is written: the first, unless a later one has more problems.
 pub type Written = Arc<Mutex<Option<Manifest>>>;
 
 fn write_manifest(naming: &Naming, infos: &[PartInfo], totals: &Totals, written: &Written) -> Vec<u8> {
     let manifest = Manifest::new(naming, infos, totals, clock::now());
     let json = manifest.to_json();
-    *written.lock() = Some(manifest);
+    let has_more_problems = |first: &Manifest| manifest.problems > first.problems;
+    let mut written = written.lock();
+    if written.as_ref().is_none_or(has_more_problems) {
+        *written = Some(manifest);
+    }
     json
 }
 
