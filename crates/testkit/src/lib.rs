@@ -9,6 +9,7 @@ pub mod faults;
 pub mod hook;
 pub mod http_mock;
 pub mod mariadb_server;
+pub mod mongodb_stand_in;
 pub mod object_lock;
 pub mod postgres_server;
 pub mod proxy;

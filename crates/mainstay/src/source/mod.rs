@@ -4,6 +4,7 @@ mod command;
 pub mod databases;
 mod files;
 mod hashed;
+mod mongodb;
 mod mysql;
 mod patient;
 mod piece;
@@ -19,6 +20,7 @@ mod stored;
 pub use command::CommandSource;
 pub use files::FilesSource;
 pub use hashed::Hashed;
+pub use mongodb::MongodbSource;
 pub use mysql::{Dialect, MysqlSource};
 pub use patient::Patient;
 pub use piece::{Item, Piece, Stream};
@@ -156,6 +158,7 @@ pub fn open(source: &model::Source) -> Result<Box<dyn Source>, Misuse> {
     Ok(match &source.kind {
         SourceKind::Files(files) => Box::new(FilesSource::new(files.clone())),
         SourceKind::Command(command) => Box::new(CommandSource::new(command.clone())),
+        SourceKind::Mongodb(mongodb) => Box::new(MongodbSource::new(mongodb.clone())),
         SourceKind::Redis(redis) => Box::new(RedisSource::new(redis.clone())),
         SourceKind::Sqlite(sqlite) => Box::new(SqliteSource::new(sqlite.clone())),
         SourceKind::Mysql(database) => Box::new(MysqlSource::new(Dialect::Mysql, database.clone())),

@@ -7,6 +7,7 @@
 //! * [`docker`]: programs in containers of a real Docker engine.
 //! * [`jobs`]: `run` and `sync`: jobs of a configuration, into repositories of both formats.
 //! * [`contract`]: what every kind of source promises: captured, proven in scratch, put back, nothing replaced unasked.
+//! * [`mongodb`]: MongoDB servers, for which programs stand in: databases, users, replica sets, what goes wrong.
 //! * [`mysql`]: a MariaDB server: every type, one table, accounts, what goes wrong, and writers meanwhile.
 //! * [`postgres`]: PostgreSQL servers: everything that they can hold, odd names, what goes wrong, and writers at work.
 //! * [`oracle`]: restic reads, checks, prunes and restores what we write, and we what it writes.
@@ -44,6 +45,7 @@ mod docker;
 mod engine;
 mod jobs;
 mod live;
+mod mongodb;
 mod mysql;
 mod named;
 mod object_lock;

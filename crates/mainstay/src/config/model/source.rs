@@ -147,6 +147,7 @@ impl Source {
             | SourceKind::Command(_)
             | SourceKind::Mysql(_)
             | SourceKind::Mariadb(_)
+            | SourceKind::Mongodb(_)
             | SourceKind::Postgres(_)
             | SourceKind::Redis(_)
             | SourceKind::Sqlite(_) => Ok(()),
