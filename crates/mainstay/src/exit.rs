@@ -2,6 +2,7 @@
 
 use crate::config::Misuse;
 use crate::config::problem::Problems;
+use crate::source::api;
 use crate::{docker, exec};
 use anyhow::Error;
 use std::fmt::Write as _;
@@ -97,6 +98,10 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     if let Some(error) = cause.downcast_ref::<io::Error>() {
         return (error.kind() == io::ErrorKind::BrokenPipe).then_some(Exit::OutputClosed);
+    }
+    if let Some(error) = cause.downcast_ref::<api::Error>() {
+        let interrupted = matches!(error.why, api::Why::Interrupted);
+        return Some(if interrupted { Exit::Interrupted } else { Exit::Failed });
     }
     if cause.is::<exec::Error>() || cause.is::<docker::Error>() {
         return Some(Exit::Failed);

@@ -1,6 +1,7 @@
 //! What an error says, and what to do about it.
 
 use crate::config::Misuse;
+use crate::source::api;
 use crate::{docker, exec};
 use anyhow::Error;
 use std::io;
@@ -32,6 +33,7 @@ pub fn hint(error: &Error) -> Option<String> {
             .or_else(of_misuse)
             .or_else(|| Some(cause.downcast_ref::<exec::Error>()?.hint()))
             .or_else(|| Some(cause.downcast_ref::<docker::Error>()?.hint()))
+            .or_else(|| Some(cause.downcast_ref::<api::Error>()?.hint()))
             .or_else(|| output_hint(cause.downcast_ref::<io::Error>()?))
     })
 }

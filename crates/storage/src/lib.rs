@@ -66,6 +66,8 @@ pub use open::{open, wrap};
 pub use options::{OnRetry, Options, RetryOptions};
 pub use rclone_location::RcloneLocation;
 pub use rclone_options::RcloneOptions;
+#[cfg(feature = "s3")]
+pub use remote::transport::client_builder;
 pub use s3_options::{Addressing, S3Options};
 pub use secret::Secret;
 pub use sftp_location::SftpLocation;

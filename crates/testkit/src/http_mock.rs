@@ -1,7 +1,7 @@
 //! A server whose answers a test makes up, for services that nobody has an emulator of.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
@@ -30,7 +30,7 @@ impl MockRequest {
 pub struct MockAnswer {
     /// Status of HTTP.
     pub status: u16,
-    /// More headers, each with its value.
+    /// More headers, each with its value. A `Content-Length` of its own is a lie: the connection is closed after the content.
     pub headers: Vec<(String, String)>,
     /// Content.
     pub body: Vec<u8>,
@@ -68,14 +68,23 @@ pub fn serve(answer: impl Fn(&MockRequest) -> Option<MockAnswer> + Send + Sync +
 fn exchange(client: &TcpStream, answer: &dyn Fn(&MockRequest) -> Option<MockAnswer>) -> Option<()> {
     let request = receive(&mut BufReader::new(client))?;
     let MockAnswer { status, headers, body } = answer(&request)?;
-    let mut head = format!("HTTP/1.1 {status} \r\nContent-Length: {}\r\n", body.len());
+    let lies = headers.iter().any(|(name, _)| name == "Content-Length");
+    let mut head = format!("HTTP/1.1 {status} \r\n");
+    if !lies {
+        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("\r\n");
     let mut client = client;
     client.write_all(head.as_bytes()).ok()?;
-    client.write_all(&body).ok()
+    client.write_all(&body).ok()?;
+    if lies {
+        client.shutdown(Shutdown::Both).ok()?;
+        return None;
+    }
+    Some(())
 }
 
 /// The next request; clients send the one after it when they have their answer.

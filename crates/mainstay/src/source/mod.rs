@@ -1,9 +1,11 @@
 //! What can be protected: one file or directory per kind of source, with three verbs each: capture, restore, prove.
 
+pub mod api;
 mod command;
 pub mod databases;
 mod files;
 mod hashed;
+mod http;
 mod mongodb;
 mod mysql;
 mod patient;
@@ -20,6 +22,7 @@ mod stored;
 pub use command::CommandSource;
 pub use files::FilesSource;
 pub use hashed::Hashed;
+pub use http::HttpSource;
 pub use mongodb::MongodbSource;
 pub use mysql::{Dialect, MysqlSource};
 pub use patient::Patient;
@@ -164,6 +167,7 @@ pub fn open(source: &model::Source) -> Result<Box<dyn Source>, Misuse> {
         SourceKind::Mysql(database) => Box::new(MysqlSource::new(Dialect::Mysql, database.clone())),
         SourceKind::Mariadb(database) => Box::new(MysqlSource::new(Dialect::Mariadb, database.clone())),
         SourceKind::Postgres(postgres) => Box::new(PostgresSource::new(postgres.clone())),
+        SourceKind::Http(http) => Box::new(HttpSource::new(http.clone())?),
         other => {
             let message = format!("sources of kind `{}` cannot be captured", other.name());
             return Err(Misuse::new(message, "Take the source out."));

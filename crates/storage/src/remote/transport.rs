@@ -10,7 +10,7 @@ use http::uri::{Authority, Scheme};
 use http::{Request, Response, StatusCode, Uri};
 use opendal::{Buffer, Error, ErrorKind, HttpBody, HttpTransport, Result};
 use opendal_http_transport_reqwest::ReqwestTransport;
-use reqwest::{Certificate, Client};
+use reqwest::{Certificate, Client, ClientBuilder};
 use tokio::time::Sleep;
 
 use super::clock::StoreClock;
@@ -18,9 +18,18 @@ use super::errors::{NoSpace, TooSlow, text_of};
 use crate::HttpOptions;
 
 /// A client for one store; the error is the reason why there can be none.
+pub(crate) fn client(options: &HttpOptions) -> std::result::Result<Client, String> {
+    let built = client_builder(options)?.build();
+    built.map_err(|error| format!("the HTTP client cannot be set up: {}", text_of(&error)))
+}
+
+/// What every client of ours has in common: whom it trusts, and how long it waits for a connection.
 ///
 /// HTTP/1.1 only: with HTTP/2 all parts of all uploads would share one TCP connection.
-pub(crate) fn client(options: &HttpOptions) -> std::result::Result<Client, String> {
+///
+/// # Errors
+/// The reason why the certificates of `options` cannot be used.
+pub fn client_builder(options: &HttpOptions) -> std::result::Result<ClientBuilder, String> {
     let builder = Client::builder()
         .http1_only()
         .user_agent(concat!("mainstay/", env!("CARGO_PKG_VERSION")))
@@ -29,9 +38,7 @@ pub(crate) fn client(options: &HttpOptions) -> std::result::Result<Client, Strin
         .tcp_nodelay(true)
         .tcp_keepalive(Duration::from_secs(30))
         .tls_certs_merge(certificates(options)?);
-    builder
-        .build()
-        .map_err(|error| format!("the HTTP client cannot be set up: {}", text_of(&error)))
+    Ok(builder)
 }
 
 fn certificates(options: &HttpOptions) -> std::result::Result<Vec<Certificate>, String> {

@@ -102,7 +102,7 @@ static EXPORT: Table = Table {
         Key::new("request", "Method and path, such as `GET /api/items`.", TEXT).required(),
         Key::new(
             "store",
-            "Name of the file, with fields of the answer such as `{id}`.",
+            "Name of the file; with fields such as `{id}`, each item becomes a file.",
             TEXT,
         )
         .required(),
@@ -113,7 +113,16 @@ static EXPORT: Table = Table {
 static PAGING: Table = Table {
     of: "`paging`",
     keys: &[
-        Key::new("parameter", "Parameter of the request that names the page.", TEXT).required(),
+        Key::new(
+            "parameter",
+            "Parameter of the request that names the page; without it, there is one page.",
+            TEXT,
+        ),
+        Key::new(
+            "first",
+            "Number of the first page; without it, 1, which has to be what comes without a number.",
+            Shape::One(Kind::Number(0, 1000)),
+        ),
         Key::new(
             "next",
             "Where the answer names the next page, as a JSON pointer; without it, pages are numbered.",
@@ -127,7 +136,12 @@ static PAGING: Table = Table {
 static IMPORT: Table = Table {
     of: "a step of `import`",
     keys: &[
-        Key::new("request", "Method and path, such as `POST /api/items`.", TEXT).required(),
+        Key::new(
+            "request",
+            "Method and path, with fields of the file: `PUT /api/items/{id}`.",
+            TEXT,
+        )
+        .required(),
         Key::new("files", "Which of the stored files are sent, as a pattern.", TEXT).required(),
         Key::new("ignore_existing", "What is there already is no error.", FLAG).or("false"),
     ],

@@ -91,8 +91,10 @@ pub struct Export {
 /// How further pages are asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paging {
-    /// Parameter that names the page.
-    pub parameter: String,
+    /// Parameter that names the page; without it, there is one.
+    pub parameter: Option<String>,
+    /// Number of the first page, where pages are numbered.
+    pub first: Option<u64>,
     /// Where the answer names the next page.
     pub next: Option<String>,
     /// Where the answer has its items.
@@ -166,17 +168,16 @@ pub fn http(fields: Fields<'_>) -> Option<Http> {
 }
 
 fn export(fields: Fields<'_>) -> Option<Export> {
-    let paging = fields.table("paging").map(|paging| {
-        Some(Paging {
-            parameter: paging.text("parameter")?,
-            next: paging.text("next"),
-            items: paging.text("items"),
-        })
+    let paging = fields.table("paging").map(|paging| Paging {
+        parameter: paging.text("parameter"),
+        first: paging.parsed("first"),
+        next: paging.text("next"),
+        items: paging.text("items"),
     });
     Some(Export {
         request: fields.text("request")?,
         store: fields.text("store")?,
-        paging: paging.map_or(Some(None), |paging| paging.map(Some))?,
+        paging,
     })
 }
 
