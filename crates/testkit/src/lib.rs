@@ -6,6 +6,7 @@ pub mod docker;
 pub mod dropbox_mock;
 pub mod emulators;
 pub mod faults;
+pub mod grafana_mock;
 pub mod hook;
 pub mod http_mock;
 pub mod mariadb_server;

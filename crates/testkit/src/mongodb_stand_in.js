@@ -272,13 +272,10 @@ function shell() {
         countDocuments: () => ((state.databases[of] || {})[collection] || { documents: [] }).documents.length,
         drop: () => {
           delete state.databases[of][collection];
+          if (Object.keys(state.databases[of]).length === 0) delete state.databases[of];
           save(file, state);
         },
       }),
-      dropDatabase: () => {
-        delete state.databases[of];
-        save(file, state);
-      },
       runCommand: (command) => {
         if (command.ping) return { ok: 1 };
         if (command.hello) return { setName: state.set, msg: state.sharded ? 'isdbgrid' : undefined };

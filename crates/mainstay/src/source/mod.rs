@@ -4,6 +4,7 @@ pub mod api;
 mod command;
 pub mod databases;
 mod files;
+mod grafana;
 mod hashed;
 mod http;
 mod mongodb;
@@ -21,6 +22,7 @@ mod stored;
 
 pub use command::CommandSource;
 pub use files::FilesSource;
+pub use grafana::GrafanaSource;
 pub use hashed::Hashed;
 pub use http::HttpSource;
 pub use mongodb::MongodbSource;
@@ -167,6 +169,7 @@ pub fn open(source: &model::Source) -> Result<Box<dyn Source>, Misuse> {
         SourceKind::Mysql(database) => Box::new(MysqlSource::new(Dialect::Mysql, database.clone())),
         SourceKind::Mariadb(database) => Box::new(MysqlSource::new(Dialect::Mariadb, database.clone())),
         SourceKind::Postgres(postgres) => Box::new(PostgresSource::new(postgres.clone())),
+        SourceKind::Grafana(grafana) => Box::new(GrafanaSource::new(grafana.clone())),
         SourceKind::Http(http) => Box::new(HttpSource::new(http.clone())?),
         other => {
             let message = format!("sources of kind `{}` cannot be captured", other.name());

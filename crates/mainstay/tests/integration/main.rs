@@ -5,6 +5,7 @@
 //! * [`cli`]: the command line itself: exit codes, messages, hints, and each command once.
 //! * [`config`]: the configuration file: found, checked, shown, written.
 //! * [`docker`]: programs in containers of a real Docker engine.
+//! * [`grafana`]: Grafana, for which a server stands in: all of it into a fresh one, single objects, what goes wrong.
 //! * [`jobs`]: `run` and `sync`: jobs of a configuration, into repositories of both formats.
 //! * [`contract`]: what every kind of source promises: captured, proven in scratch, put back, nothing replaced unasked.
 //! * [`mongodb`]: MongoDB servers, for which programs stand in: databases, users, replica sets, what goes wrong.
@@ -43,6 +44,7 @@ mod crash;
 mod damage;
 mod docker;
 mod engine;
+mod grafana;
 mod jobs;
 mod live;
 mod mongodb;

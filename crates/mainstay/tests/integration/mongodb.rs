@@ -253,7 +253,7 @@ fn a_replica_set_is_captured_as_of_one_moment() {
             server
                 .as_object_mut()
                 .unwrap()
-                .extend(change.as_object().unwrap().clone())
+                .extend(change.as_object().unwrap().clone());
         });
         scene.assert_run(2, message);
     }

@@ -145,6 +145,7 @@ impl Source {
         match &self.kind {
             SourceKind::Files(_)
             | SourceKind::Command(_)
+            | SourceKind::Grafana(_)
             | SourceKind::Http(_)
             | SourceKind::Mysql(_)
             | SourceKind::Mariadb(_)

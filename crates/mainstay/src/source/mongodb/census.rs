@@ -7,6 +7,7 @@
 
 use super::bson::{self, Value};
 use super::crc::Crc64;
+use super::what::BUCKETS;
 use crate::engine::manifest::Facts;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -20,9 +21,6 @@ const FORMAT: &str = "0.1";
 /// A document of a server has 16 MiB at most, one that a server made 16 KiB more.
 const MOST_BYTES: usize = (16 << 20) + (16 << 10);
 const FEWEST_BYTES: usize = 5;
-
-/// Where documents of a time series are kept.
-const BUCKETS: &str = "system.buckets.";
 
 /// Counts what is written to it. Writing never fails: what is wrong is told at the end.
 #[derive(Debug)]

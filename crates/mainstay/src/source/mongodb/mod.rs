@@ -13,6 +13,7 @@ mod restore;
 mod scratch;
 mod server;
 mod survey;
+mod what;
 
 use super::databases::in_path;
 use super::{Piece, Plan, Probe, Proof, PutBack, Source, Stored, Surroundings};

@@ -1,10 +1,10 @@
 //! Archives read to their end, loaded into a server of our own, and compared with what was captured.
 
 use super::census::{Census, Found};
-use super::restore::{What, comparable, database_of};
 use super::scratch::{self, Scratch};
 use super::server::RESTORE;
 use super::survey::{self, ADMIN};
+use super::what::{What, comparable, database_of};
 use crate::explain;
 use crate::source::{Proof, Stored, Surroundings, Verdict};
 use std::path::Path;

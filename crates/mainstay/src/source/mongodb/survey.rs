@@ -31,8 +31,6 @@ const COUNT: &str = "const one = admin.getSiblingDB(asked.database); answer = {}
 const DROP: &str = "const one = admin.getSiblingDB(asked.database); answer = true; \
     for (const name of asked.collections) { one.getCollection(name).drop(); }";
 
-const DROP_DATABASE: &str = "admin.getSiblingDB(asked.database).dropDatabase(); answer = true;";
-
 /// What is on a server.
 #[derive(Debug, Deserialize)]
 pub struct Surveyed {
@@ -174,14 +172,6 @@ pub fn drop_collections(server: &Server, database: &str, names: &[&str]) -> Resu
         server.ask(DROP, &json!({"database": database, "collections": some}))?;
     }
     Ok(())
-}
-
-/// Remove a database.
-///
-/// # Errors
-/// What the server or the shell says.
-pub fn drop_database(server: &Server, database: &str) -> Result<()> {
-    server.ask(DROP_DATABASE, &json!({"database": database})).map(|_| ())
 }
 
 /// The first collections whose documents are not as many as they should be, as a phrase.
