@@ -3,6 +3,7 @@
 use crate::Done;
 use crate::sh::{Sh, env, has, target_dir};
 use anyhow::{Result, bail};
+use std::path::Path;
 
 /// A program, and the Debian package that brings it.
 type Package = (&'static str, &'static str);
@@ -16,6 +17,8 @@ const FOR_TESTS: &[Package] = &[
     ("python3", "python3"),
     ("git", "git"),
     ("cc", "gcc"),
+    ("c++", "g++"),
+    ("make", "make"),
     ("tar", "tar"),
     ("zstd", "zstd"),
     ("pigz", "pigz"),
@@ -90,6 +93,38 @@ fn emulators() -> Result<()> {
             .arg("gcp-storage-emulator==2026.7.19")
             .run()?;
     }
+    n8n(&dir.join("n8n-1.123.0"))
+}
+
+/// n8n does not pin what it is made of. One part comes from a place of its own that not every network reaches, and one has meanwhile
+/// gone where the others cannot follow.
+const N8N: &str = r#"{
+  "private": true,
+  "dependencies": {"n8n": "1.123.0"},
+  "overrides": {"xlsx": "0.18.5", "@langchain/langgraph": "1.0.2", "@langchain/langgraph-checkpoint": "1.0.0"}
+}
+"#;
+
+/// n8n itself: 1.3 GB, and about three minutes.
+fn n8n(dir: &Path) -> Result<()> {
+    // Written last, so that an installation that was interrupted is begun again.
+    let done = dir.join("installed");
+    if done.exists() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(dir)?;
+    std::fs::write(dir.join("package.json"), N8N)?;
+    let npm = Sh::new("npm")
+        .args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"])
+        .arg(dir);
+    // What is compiled finds the headers of Node.js here, where the system brings them.
+    let npm = if Path::new("/usr/include/node").exists() {
+        npm.env("npm_config_nodedir", "/usr")
+    } else {
+        npm
+    };
+    npm.run()?;
+    std::fs::write(done, "")?;
     Ok(())
 }
 

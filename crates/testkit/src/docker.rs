@@ -75,6 +75,14 @@ impl DockerEngine {
     /// # Panics
     /// When the engine refuses.
     pub fn run(&self, container: &str, image: &str, directories: &[&Path], words: &[&str]) {
+        self.run_with(container, image, directories, &[], words);
+    }
+
+    /// The same, with variables such as `NAME=VALUE` in the container.
+    ///
+    /// # Panics
+    /// When the engine refuses.
+    pub fn run_with(&self, container: &str, image: &str, directories: &[&Path], variables: &[String], words: &[&str]) {
         self.import(image);
         let mut arguments: Vec<String> = ["run", "--detach", "--network=none", "--name", container]
             .map(str::to_owned)
@@ -83,6 +91,7 @@ impl DockerEngine {
         for directory in directories {
             arguments.push(format!("--volume={0}:{0}", directory.display()));
         }
+        arguments.extend(variables.iter().map(|variable| format!("--env={variable}")));
         arguments.push(image.to_owned());
         arguments.extend(words.iter().map(ToString::to_string));
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

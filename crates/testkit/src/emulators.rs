@@ -138,7 +138,7 @@ impl GcsEmulator {
 }
 
 /// Where the emulators are: Cargo's target directory holds `fast/deps/TEST` as well.
-fn directory() -> PathBuf {
+pub(crate) fn directory() -> PathBuf {
     let test = std::env::current_exe().expect("a test is a program");
     let target = test.ancestors().nth(3).expect("a test is below the target directory");
     target.join("emulators")

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use repository::restic::backup::{PartTotals, Totals};
 use repository::{Error, Id};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 /// Where it stands in a snapshot.
@@ -156,11 +156,9 @@ impl Manifest {
 }
 
 fn part(info: &PartInfo, totals: &Totals) -> Part {
-    let captured: Vec<&PartTotals> = totals
-        .parts
-        .iter()
-        .filter(|part| info.places.contains(&part.path))
-        .collect();
+    // An application may have thousands of them.
+    let places: HashSet<&PathBuf> = info.places.iter().collect();
+    let captured: Vec<&PartTotals> = totals.parts.iter().filter(|part| places.contains(&part.path)).collect();
     Part {
         kind: info.kind.to_owned(),
         name: info.name.clone(),

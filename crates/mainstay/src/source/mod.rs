@@ -9,6 +9,7 @@ mod hashed;
 mod http;
 mod mongodb;
 mod mysql;
+mod n8n;
 mod patient;
 mod piece;
 mod postgres;
@@ -27,6 +28,7 @@ pub use hashed::Hashed;
 pub use http::HttpSource;
 pub use mongodb::MongodbSource;
 pub use mysql::{Dialect, MysqlSource};
+pub use n8n::N8nSource;
 pub use patient::Patient;
 pub use piece::{Item, Piece, Stream};
 pub use postgres::PostgresSource;
@@ -170,6 +172,7 @@ pub fn open(source: &model::Source) -> Result<Box<dyn Source>, Misuse> {
         SourceKind::Mariadb(database) => Box::new(MysqlSource::new(Dialect::Mariadb, database.clone())),
         SourceKind::Postgres(postgres) => Box::new(PostgresSource::new(postgres.clone())),
         SourceKind::Grafana(grafana) => Box::new(GrafanaSource::new(grafana.clone())),
+        SourceKind::N8n(n8n) => Box::new(N8nSource::new(n8n.clone())),
         SourceKind::Http(http) => Box::new(HttpSource::new(http.clone())?),
         other => {
             let message = format!("sources of kind `{}` cannot be captured", other.name());

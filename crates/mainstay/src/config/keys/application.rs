@@ -37,7 +37,11 @@ pub static N8N: Table = Table {
             "Key that opens its stored credentials (`N8N_ENCRYPTION_KEY`).",
             Shape::Secret,
         ),
-        Key::new("container", "Container to take that key from.", TEXT),
+        Key::new(
+            "container",
+            "Container to take that key and the credentials from.",
+            TEXT,
+        ),
         ca_file(),
         name(),
         required(),

@@ -147,6 +147,7 @@ impl Source {
             | SourceKind::Command(_)
             | SourceKind::Grafana(_)
             | SourceKind::Http(_)
+            | SourceKind::N8n(_)
             | SourceKind::Mysql(_)
             | SourceKind::Mariadb(_)
             | SourceKind::Mongodb(_)

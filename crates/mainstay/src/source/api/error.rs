@@ -159,6 +159,18 @@ impl From<Error> for io::Error {
     }
 }
 
+/// An error in a stream: it keeps its message and its hint.
+pub fn as_io(error: anyhow::Error) -> io::Error {
+    let error = match error.downcast::<Error>() {
+        Ok(error) => return error.into(),
+        Err(error) => error,
+    };
+    match error.downcast::<repository::Error>() {
+        Ok(error) => io::Error::other(error),
+        Err(error) => io::Error::other(error),
+    }
+}
+
 /// The causes only: the error itself repeats the address, with its query.
 fn text_of(error: &reqwest::Error) -> String {
     let causes = std::iter::successors(error.source(), |&error| error.source());

@@ -8,7 +8,7 @@ mod error;
 mod wait;
 
 pub use answer::Answer;
-pub use error::{Error, Why};
+pub use error::{Error, Why, as_io};
 pub use reqwest::{Method, Url};
 
 use crate::config::Misuse;
@@ -33,6 +33,8 @@ const LARGEST_ERROR: u64 = 64 << 10;
 /// How often it is looked whether the user asks to stop.
 const TICK: Duration = Duration::from_millis(200);
 const MOST_REDIRECTIONS: usize = 5;
+/// What is shorter stands in any text, and is the value of some harmless header.
+const SHORTEST_SECRET: usize = 4;
 
 /// How an application is reached.
 #[derive(Clone, Debug)]
@@ -273,10 +275,13 @@ impl Api {
         let body = Answer::new(answer, self.clone(), name).bytes(LARGEST_ERROR);
         let mut text = error::said(&body.unwrap_or_default());
         for secret in self.secrets.iter().filter_map(Secret::text) {
-            text = text.replace(secret, "***");
             // `Bearer TOKEN` and the like.
-            if let Some((_, token)) = secret.split_once(' ') {
-                text = text.replace(token, "***");
+            let token = secret.split_once(' ').map_or(secret, |(_, token)| token);
+            for hidden in [secret, token]
+                .into_iter()
+                .filter(|hidden| hidden.len() >= SHORTEST_SECRET)
+            {
+                text = text.replace(hidden, "***");
             }
         }
         error::shortened(&text)

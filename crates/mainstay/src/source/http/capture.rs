@@ -6,7 +6,7 @@ use super::pages::{Items, Pages};
 use super::steps::ExportStep;
 use super::template;
 use crate::engine::manifest::Facts;
-use crate::source::api::{Answer, Api};
+use crate::source::api::{self, Answer, Api};
 use crate::source::{Item, Stream};
 use parking_lot::Mutex;
 use repository::Error;
@@ -129,7 +129,7 @@ impl Read for Whole {
         let answer = match &mut self.answer {
             Some(answer) => answer,
             None => {
-                let url = self.api.at(&self.step.path).map_err(io::Error::other)?;
+                let url = self.api.at(&self.step.path).map_err(|error| api::as_io(error.into()))?;
                 self.answer.insert(self.api.send(self.step.method.clone(), &url, None)?)
             }
         };
@@ -181,7 +181,7 @@ impl Read for List {
                 0 => {}
                 read => return Ok(read),
             }
-            let text = match self.pages.next().map_err(as_io)? {
+            let text = match self.pages.next().map_err(api::as_io)? {
                 Some(items) => self.write(&items),
                 None => {
                     self.is_ended = true;
@@ -194,18 +194,6 @@ impl Read for List {
             };
             self.text = Cursor::new(text);
         }
-    }
-}
-
-/// An error in a stream keeps its message and hint.
-fn as_io(error: anyhow::Error) -> io::Error {
-    let error = match error.downcast::<crate::source::api::Error>() {
-        Ok(error) => return error.into(),
-        Err(error) => error,
-    };
-    match error.downcast::<Error>() {
-        Ok(error) => io::Error::other(error),
-        Err(error) => io::Error::other(error),
     }
 }
 
