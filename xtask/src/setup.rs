@@ -32,6 +32,7 @@ const FOR_TESTS: &[Package] = &[
     ("/usr/sbin/mariadbd", "mariadb-server"),
     ("mariadb-dump", "mariadb-client"),
     ("pg_createcluster", "postgresql"),
+    ("node", "nodejs"),
     ("npm", "npm"),
     ("pip3", "python3-pip"),
 ];

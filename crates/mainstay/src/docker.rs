@@ -179,7 +179,7 @@ impl Container {
         let program = words.first().map(text).transpose()?.unwrap_or_default();
         let (read_stdin, stdin) = match surroundings.input {
             Input::Nothing => (None, None),
-            Input::Piped => {
+            Input::Piped | Input::Given(_) => {
                 let (reader, writer) = pipe()?;
                 (Some(reader), Some(writer))
             }
@@ -221,7 +221,7 @@ impl Container {
                 ended: None,
             })
         })?;
-        Ok(Running::new(program, Box::new(exec), stdin, stdout, stderr))
+        Running::new(program, Box::new(exec), stdin, stdout, stderr).give(&surroundings.input)
     }
 }
 
@@ -251,7 +251,7 @@ fn options(words: &[OsString], surroundings: &Surroundings) -> io::Result<Create
     }
     let variable = |(name, value): &(OsString, OsString)| Ok(format!("{}={}", text(name)?, text(value)?));
     Ok(CreateExecOptions {
-        attach_stdin: Some(surroundings.input == Input::Piped),
+        attach_stdin: Some(surroundings.input != Input::Nothing),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         env: Some(surroundings.variables.iter().map(variable).collect::<io::Result<_>>()?),

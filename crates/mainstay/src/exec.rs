@@ -3,6 +3,7 @@
 //! They do not get our own variables, which hold passwords; their exit code counts; and they do not outlive us.
 
 use crate::config::env;
+use crate::config::secret::Secret;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead as _, BufReader, PipeReader, PipeWriter, Read, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
@@ -133,13 +134,15 @@ impl Child for std::process::Child {
 }
 
 /// What a program reads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Input {
     /// Nothing.
     #[default]
     Nothing,
     /// What is written to [`Running::stdin`].
     Piped,
+    /// This and nothing more. It is short, so that a program that does not read it is not waited for.
+    Given(Secret),
 }
 
 /// What a program finds when it starts, beside what we were started with.
@@ -177,7 +180,7 @@ impl Running {
             .args(arguments)
             .stdin(match surroundings.input {
                 Input::Nothing => Stdio::null(),
-                Input::Piped => Stdio::piped(),
+                Input::Piped | Input::Given(_) => Stdio::piped(),
             })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -194,7 +197,7 @@ impl Running {
         let stdout: OwnedFd = child.stdout.take().ok_or_else(not_connected)?.into();
         let stderr: OwnedFd = child.stderr.take().ok_or_else(not_connected)?.into();
         let program = program.to_string_lossy().into_owned();
-        Ok(Self::new(program, Box::new(child), stdin, stdout.into(), stderr.into()))
+        Self::new(program, Box::new(child), stdin, stdout.into(), stderr.into()).give(&surroundings.input)
     }
 
     /// A program that runs and is connected with these pipes.
@@ -221,6 +224,22 @@ impl Running {
             said,
         };
         Self { stdin, stdout, ending }
+    }
+
+    /// Write what it is given to its input, and end that.
+    ///
+    /// # Errors
+    /// If that cannot be written. A program that has ended or does not listen says itself why.
+    pub fn give(mut self, input: &Input) -> io::Result<Self> {
+        if let Input::Given(secret) = input
+            && let Some(mut stdin) = self.stdin()
+        {
+            match stdin.write_all(secret.bytes()) {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(self)
     }
 
     /// Where its input is written to; dropped, the program reads the end. There is none if none was asked for, or if it was taken before.
@@ -350,6 +369,24 @@ mod tests {
         assert!(process.exists());
         drop(running);
         assert!(!process.exists());
+    }
+
+    #[test]
+    fn what_is_given_is_all_that_a_program_reads() {
+        let given = Input::Given(Secret::new(b"quiet".to_vec().into()));
+        let start = |words: [&str; 1]| {
+            let surroundings = Surroundings {
+                input: given.clone(),
+                ..Surroundings::default()
+            };
+            Running::start_in(&words.map(OsString::from), &surroundings).unwrap()
+        };
+        let mut running = start(["cat"]);
+        let mut printed = String::new();
+        running.read_to_string(&mut printed).unwrap();
+        assert_eq!(printed, "quiet");
+        running.finish().unwrap();
+        start(["true"]).finish().unwrap();
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! Which databases of a server are meant.
+//! Which databases of a server are meant, and how their names stand in paths.
 
 use crate::config::Misuse;
 use glob::Pattern;
+use std::fmt::Write as _;
 
 /// Those of `all` that one of `wanted` names (all, if it is empty) and none of `left_out`, in their order. Names may have wildcards.
 ///
@@ -31,6 +32,23 @@ pub fn choose(all: &[String], wanted: &[String], left_out: &[String]) -> Result<
             && !left_out.iter().any(|pattern| pattern.matches(name))
     };
     Ok(all.iter().filter(is_chosen).cloned().collect())
+}
+
+/// A name as one component of a path.
+pub fn in_path(name: &str) -> String {
+    let mut text = String::new();
+    for character in name.chars() {
+        if matches!(character, '/' | '%') || character.is_control() {
+            let mut bytes = [0; 4];
+            for byte in character.encode_utf8(&mut bytes).bytes() {
+                // Writing to a text does not fail.
+                let _: Option<()> = write!(text, "%{byte:02X}").ok();
+            }
+        } else {
+            text.push(character);
+        }
+    }
+    text
 }
 
 fn patterns(texts: &[String]) -> Result<Vec<Pattern>, Misuse> {

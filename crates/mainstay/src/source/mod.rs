@@ -4,8 +4,10 @@ pub mod api;
 mod command;
 pub mod databases;
 mod files;
+mod grafana;
 mod hashed;
 mod http;
+mod mongodb;
 mod mysql;
 mod n8n;
 mod patient;
@@ -21,8 +23,10 @@ mod stored;
 
 pub use command::CommandSource;
 pub use files::FilesSource;
+pub use grafana::GrafanaSource;
 pub use hashed::Hashed;
 pub use http::HttpSource;
+pub use mongodb::MongodbSource;
 pub use mysql::{Dialect, MysqlSource};
 pub use n8n::N8nSource;
 pub use patient::Patient;
@@ -161,11 +165,13 @@ pub fn open(source: &model::Source) -> Result<Box<dyn Source>, Misuse> {
     Ok(match &source.kind {
         SourceKind::Files(files) => Box::new(FilesSource::new(files.clone())),
         SourceKind::Command(command) => Box::new(CommandSource::new(command.clone())),
+        SourceKind::Mongodb(mongodb) => Box::new(MongodbSource::new(mongodb.clone())),
         SourceKind::Redis(redis) => Box::new(RedisSource::new(redis.clone())),
         SourceKind::Sqlite(sqlite) => Box::new(SqliteSource::new(sqlite.clone())),
         SourceKind::Mysql(database) => Box::new(MysqlSource::new(Dialect::Mysql, database.clone())),
         SourceKind::Mariadb(database) => Box::new(MysqlSource::new(Dialect::Mariadb, database.clone())),
         SourceKind::Postgres(postgres) => Box::new(PostgresSource::new(postgres.clone())),
+        SourceKind::Grafana(grafana) => Box::new(GrafanaSource::new(grafana.clone())),
         SourceKind::N8n(n8n) => Box::new(N8nSource::new(n8n.clone())),
         SourceKind::Http(http) => Box::new(HttpSource::new(http.clone())?),
         other => {

@@ -4,11 +4,13 @@ use crate::peer::{assert_same, scratch};
 use crate::scene::{Ended, Scene};
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A configuration in the directory of a scene, and sources beside it.
 pub struct Jobs {
     pub scene: Scene,
+    /// Where programs are looked for first.
+    pub programs: Option<PathBuf>,
 }
 
 /// How often something is repeated that may go wrong by chance: `usual`, unless the environment asks for more.
@@ -22,6 +24,7 @@ impl Jobs {
     pub fn new(yaml: &str) -> Self {
         let jobs = Self {
             scene: Scene::empty_in(scratch()),
+            programs: None,
         };
         fs::create_dir_all(jobs.scene.path("data/sub")).unwrap();
         fs::write(jobs.scene.path("data/a.txt"), "one").unwrap();
@@ -40,6 +43,9 @@ impl Jobs {
             .env_remove("MAINSTAY_REPOSITORY")
             .env_remove("MAINSTAY_PASSWORD_FILE")
             .env("MAINSTAY_STATE_DIR", self.scene.path("state"));
+        if let Some(programs) = &self.programs {
+            command.env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
+        }
         command.args(["--config", "mainstay.yaml"]).args(arguments);
         command
     }

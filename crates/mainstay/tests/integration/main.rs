@@ -5,9 +5,11 @@
 //! * [`cli`]: the command line itself: exit codes, messages, hints, and each command once.
 //! * [`config`]: the configuration file: found, checked, shown, written.
 //! * [`docker`]: programs in containers of a real Docker engine.
+//! * [`grafana`]: Grafana, for which a server stands in: all of it into a fresh one, single objects, what goes wrong.
 //! * [`http`]: an application with an API that a test makes up: pages, names, imports, and every way to answer wrongly.
 //! * [`jobs`]: `run` and `sync`: jobs of a configuration, into repositories of both formats.
 //! * [`contract`]: what every kind of source promises: captured, proven in scratch, put back, nothing replaced unasked.
+//! * [`mongodb`]: MongoDB servers, for which programs stand in: databases, users, replica sets, what goes wrong.
 //! * [`mysql`]: a MariaDB server: every type, one table, accounts, what goes wrong, and writers meanwhile.
 //! * [`n8n`]: a real n8n: workflows that call each other, credentials and their key.
 //! * [`postgres`]: PostgreSQL servers: everything that they can hold, odd names, what goes wrong, and writers at work.
@@ -44,9 +46,11 @@ mod crash;
 mod damage;
 mod docker;
 mod engine;
+mod grafana;
 mod http;
 mod jobs;
 mod live;
+mod mongodb;
 mod mysql;
 mod n8n;
 mod named;

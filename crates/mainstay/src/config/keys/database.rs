@@ -163,6 +163,7 @@ pub static MONGODB: Table = Table {
         port().or("27017"),
         user(),
         password(),
+        Key::new("auth_database", "Database that the user is created in.", TEXT).or("admin"),
         encrypted(),
         ca_file(),
         databases(),

@@ -104,6 +104,8 @@ pub struct Redis {
 pub struct Mongodb {
     /// How to get there.
     pub server: Reached,
+    /// The database that the user is created in.
+    pub auth_database: String,
     /// Names or patterns; empty means all.
     pub databases: Vec<String>,
     /// One point in time for all of them.
@@ -181,6 +183,7 @@ pub fn redis(fields: Fields<'_>, problems: &mut Problems) -> Option<Redis> {
 pub fn mongodb(fields: Fields<'_>, problems: &mut Problems) -> Option<Mongodb> {
     Some(Mongodb {
         server: server(fields, "mongodb", problems)?,
+        auth_database: fields.text("auth_database")?,
         databases: fields.texts("databases"),
         oplog: fields.flag("oplog")?,
         arguments: fields.texts("arguments"),

@@ -145,10 +145,12 @@ impl Source {
         match &self.kind {
             SourceKind::Files(_)
             | SourceKind::Command(_)
+            | SourceKind::Grafana(_)
             | SourceKind::Http(_)
             | SourceKind::N8n(_)
             | SourceKind::Mysql(_)
             | SourceKind::Mariadb(_)
+            | SourceKind::Mongodb(_)
             | SourceKind::Postgres(_)
             | SourceKind::Redis(_)
             | SourceKind::Sqlite(_) => Ok(()),

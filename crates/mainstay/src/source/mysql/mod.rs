@@ -22,12 +22,12 @@ mod version;
 
 pub use dialect::Dialect;
 
+use super::databases::in_path;
 use super::{Piece, Plan, Probe, Proof, PutBack, Source, Stored, Surroundings};
 use crate::config::Misuse;
 use crate::config::model;
 use connected::Connected;
 use server::Server;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Where databases of both stand in a snapshot.
@@ -117,23 +117,6 @@ fn file_name(database: &str) -> String {
         return name.replacen('u', "%75", 1);
     }
     name
-}
-
-/// A name as one component of a path.
-fn in_path(name: &str) -> String {
-    let mut text = String::new();
-    for character in name.chars() {
-        if matches!(character, '/' | '%') || character.is_control() {
-            let mut bytes = [0; 4];
-            for byte in character.encode_utf8(&mut bytes).bytes() {
-                // Writing to a text does not fail.
-                let _: Option<()> = write!(text, "%{byte:02X}").ok();
-            }
-        } else {
-            text.push(character);
-        }
-    }
-    text
 }
 
 /// A fact that is a text.
