@@ -187,7 +187,7 @@ impl MongodbSource {
             words: wanted.server.tool(DUMP, &arguments),
             surroundings: wanted.server.surroundings(),
             cancel: surroundings.cancel.clone(),
-            facts: Arc::default(),
+            facts: None,
             check_end: None,
         };
         let what = database.map_or("all databases", String::as_str);
