@@ -21,13 +21,11 @@ pub struct N8nServer {
     key: String,
 }
 
-/// What it answered.
-pub struct N8nAnswer {
-    /// Status of HTTP.
-    pub status: u16,
-    /// Content.
-    pub body: String,
+/// What n8n answered.
+struct N8nAnswer {
+    status: u16,
     head: String,
+    body: String,
 }
 
 impl N8nServer {
