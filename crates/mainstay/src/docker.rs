@@ -27,6 +27,8 @@ use tokio::task::JoinHandle;
 const SHELL: [&str; 4] = ["sh", "-c", "echo $$ >&2; exec \"$@\"", "sh"];
 const BUFFER_BYTES: usize = 256 << 10;
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
 /// How long the engine may take to notice that a program has ended after its output has.
 const END_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -302,14 +304,14 @@ struct Forwarder {
 type ExecOutput = Pin<Box<dyn futures_util::Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
 
 impl Forwarder {
-    /// Until the program ends, or nobody reads what it writes any more; the answer is whether it was the first.
+    /// Until the program ends, or nobody reads what it writes any more; the answer is whether it was the first. The number of its process
+    /// is known by then: it may come after the first output, and without it a program cannot be ended.
     async fn forward(mut self, mut output: ExecOutput) -> io::Result<bool> {
+        let mut is_read = true;
         while let Some(frame) = output.next().await {
             match frame.map_err(io::Error::other)? {
                 LogOutput::StdOut { message } => {
-                    if self.stdout.write_all(&message).await.is_err() {
-                        return Ok(false);
-                    }
+                    is_read = is_read && self.stdout.write_all(&message).await.is_ok();
                 }
                 LogOutput::StdErr { message } => {
                     let rest = self.after_first_line(&message);
@@ -320,8 +322,11 @@ impl Forwarder {
                     return Err(io::Error::other("the connection to the Docker engine broke"));
                 }
             }
+            if !is_read && self.first_line.is_none() {
+                return Ok(false);
+            }
         }
-        Ok(true)
+        Ok(is_read)
     }
 
     fn after_first_line(&mut self, message: &[u8]) -> Vec<u8> {
@@ -381,11 +386,20 @@ impl Child for Exec {
         if self.ended.is_some() {
             return;
         }
+        let engine = &self.container.engine;
         if let Some(forwarding) = self.forwarding.take() {
+            // The number of its process may be on its way.
+            let known = async {
+                while self.pid.get().is_none() && !forwarding.is_finished() {
+                    tokio::time::sleep(PAUSE).await;
+                }
+            };
+            let _ = engine
+                .runtime
+                .block_on(async { tokio::time::timeout(KILL_TIMEOUT, known).await });
             forwarding.abort();
         }
         let Some(pid) = self.pid.get() else { return };
-        let engine = &self.container.engine;
         let killing = async {
             let options = CreateExecOptions {
                 cmd: Some(["kill", "-KILL", &pid.to_string()].map(str::to_owned).to_vec()),
@@ -412,6 +426,6 @@ async fn end_of(docker: &Docker, id: &str) -> io::Result<ExitStatus> {
             let code = i32::try_from(code).unwrap_or(255);
             return Ok(ExitStatus::from_raw((code & 0xff) << 8));
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }

@@ -54,11 +54,18 @@ fn programs_run_in_containers_as_on_the_host() {
     assert!(printed.len() == (1 << 20) + 5 && printed.starts_with(b"XX") && printed.ends_with(b"over\n"));
     running.finish().unwrap();
     // What is not wanted any more is ended.
-    for script in ["exec sleep 4242", "while :; do echo much; done; : 4242"] {
+    for (script, at_once) in [
+        ("exec sleep 4242", false),
+        ("exec sleep 4242", true),
+        ("while :; do echo much; done; : 4242", false),
+        ("while :; do echo much; done; : 4242", true),
+    ] {
         let mut running = programs
             .start(&words(&format!("echo on; {script}")), &surroundings)
             .unwrap();
-        running.read_exact(&mut [0; 2]).unwrap();
+        if !at_once {
+            running.read_exact(&mut [0; 2]).unwrap();
+        }
         drop(running);
         let begin = Instant::now();
         let is_running =

@@ -14,7 +14,10 @@ pub struct Jobs {
 }
 
 /// How often something is repeated that may go wrong by chance: `usual`, unless the environment asks for more.
-#[expect(clippy::disallowed_methods, reason = "the variable is of the tests, not of the program")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the variable is of the tests, not of the program"
+)]
 pub fn rounds(usual: u32) -> u32 {
     let wanted = std::env::var("MAINSTAY_TEST_ROUNDS");
     wanted.map_or(usual, |text| text.parse().expect("MAINSTAY_TEST_ROUNDS is a number"))
