@@ -1,5 +1,6 @@
 //! Putting a part back.
 
+use crate::config::Misuse;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -14,6 +15,20 @@ pub struct PutBack {
     pub only: Option<PathBuf>,
     /// Directories that are never restored into: repositories and the cache.
     pub protect: Vec<PathBuf>,
+}
+
+impl PutBack {
+    /// Refuse another name for what has its place at the `url` of an application.
+    ///
+    /// # Errors
+    /// If another name is wanted; `message` says why there is none.
+    pub fn check_no_rename(&self, application: &str, message: &str) -> Result<(), Misuse> {
+        if self.rename.is_none() {
+            return Ok(());
+        }
+        let hint = format!("Leave out `--as`; another {application} is another `url` in the configuration.");
+        Err(Misuse::new(message, hint))
+    }
 }
 
 /// What putting a part back comes to. Nothing is changed before it is executed.

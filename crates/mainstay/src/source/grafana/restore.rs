@@ -38,10 +38,7 @@ impl GrafanaSource {
         options: &'a PutBack,
         surroundings: &'a Surroundings<'a>,
     ) -> anyhow::Result<Plan<'a>> {
-        if options.rename.is_some() {
-            let hint = "Leave out `--as`; another Grafana is another `url` in the configuration.";
-            return Err(Misuse::new("what a Grafana holds has no other name", hint).into());
-        }
+        options.check_no_rename("Grafana", "what a Grafana holds has no other name")?;
         let objects = chosen(stored, options)?;
         let api = self.api(surroundings)?;
         let wanted = compared(&api, stored, objects, options.overwrite)?;

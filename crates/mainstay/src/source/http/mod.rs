@@ -134,10 +134,7 @@ impl Source for HttpSource {
         options: &'a PutBack,
         surroundings: &'a Surroundings<'a>,
     ) -> anyhow::Result<Plan<'a>> {
-        if options.rename.is_some() {
-            let hint = "Leave out `--as`; another application is another `url` in the configuration.";
-            return Err(Misuse::new("what an API answered has no other name", hint).into());
-        }
+        options.check_no_rename("application", "what an API answered has no other name")?;
         let sendings = import::plan(&self.imports, stored, options.only.as_deref())?;
         let api = self.api(surroundings)?;
         let there = import::there(&api, &self.exports)?;

@@ -205,10 +205,7 @@ impl Source for N8nSource {
         options: &'a PutBack,
         surroundings: &'a Surroundings<'a>,
     ) -> anyhow::Result<Plan<'a>> {
-        if options.rename.is_some() {
-            let hint = "Leave out `--as`; another n8n is another `url` in the configuration.";
-            return Err(Misuse::new("an n8n has no other name to restore it under", hint).into());
-        }
+        options.check_no_rename("n8n", "an n8n has no other name to restore it under")?;
         let (server, container) = (self.server(surroundings)?, self.container()?);
         restore::plan(
             server,
