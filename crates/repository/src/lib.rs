@@ -16,6 +16,7 @@ mod monitor;
 pub mod points;
 pub mod restic;
 pub mod retention;
+mod sha256;
 mod size;
 mod substitute;
 

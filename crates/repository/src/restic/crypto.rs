@@ -7,12 +7,16 @@ use aes::cipher::{Block, BlockCipherEncrypt, InnerIvInit, KeyInit, StreamCipher,
 use aes::{Aes128, Aes256};
 use ctr::{CtrCore, flavors::Ctr128BE};
 use poly1305::Poly1305;
+use poly1305::universal_hash::UniversalHash;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Bytes that sealing adds to a message.
 pub const OVERHEAD: usize = 32;
+
+/// Messages are worked on in pieces that stay in the processor's first cache, bytes; whole blocks.
+const PIECE: usize = 16 << 10;
 
 /// The three secrets of a repository, or of a password.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -68,34 +72,19 @@ impl Key {
         }
     }
 
-    /// Seal what `buffer` holds from `start` on, in place: afterwards `buffer` is 32 bytes longer.
-    pub fn seal_in_place(&self, buffer: &mut Vec<u8>, start: usize) {
-        let iv: [u8; 16] = rand::random();
-        let length = buffer.len() - start;
-        buffer.extend_from_slice(&[0; OVERHEAD]);
-        buffer.copy_within(start..start + length, start + 16);
-        buffer[start..start + 16].copy_from_slice(&iv);
-        self.finish_seal(&mut buffer[start..]);
-    }
-
     /// Append the sealed form of `plain` to `out`.
     pub fn seal_into(&self, plain: &[u8], out: &mut Vec<u8>) {
-        let start = out.len();
         let iv: [u8; 16] = rand::random();
         out.reserve(plain.len() + OVERHEAD);
         out.extend_from_slice(&iv);
-        out.extend_from_slice(plain);
-        out.extend_from_slice(&[0; 16]);
-        self.finish_seal(&mut out[start..]);
-    }
-
-    /// `message` is vector, plain text, room for the code: encrypt the middle and fill in the code.
-    fn finish_seal(&self, message: &mut [u8]) {
-        let (iv, rest) = message.split_at_mut(16);
-        let (text, code) = rest.split_at_mut(rest.len() - 16);
-        let iv: [u8; 16] = (&*iv).try_into().unwrap_or_default();
-        self.apply_keystream(&iv, text);
-        code.copy_from_slice(&self.authenticate(&iv, text));
+        let (mut keystream, mut authenticator) = (self.keystream(&iv), self.authenticator(&iv));
+        for piece in plain.chunks(PIECE) {
+            let start = out.len();
+            out.extend_from_slice(piece);
+            keystream.apply_keystream(&mut out[start..]);
+            authenticator.update(&out[start..]);
+        }
+        out.extend_from_slice(&authenticator.finish());
     }
 
     /// The sealed form of `plain`.
@@ -103,17 +92,6 @@ impl Key {
         let mut out = Vec::with_capacity(plain.len() + OVERHEAD);
         self.seal_into(plain, &mut out);
         out
-    }
-
-    /// Open `sealed` in place and return the plain text within it.
-    pub fn open_in_place<'a>(&self, sealed: &'a mut [u8]) -> Result<&'a mut [u8], Forged> {
-        let (iv, rest) = sealed.split_first_chunk_mut::<16>().ok_or(Forged)?;
-        let (text, code) = rest.split_last_chunk_mut::<16>().ok_or(Forged)?;
-        if !constant_time_eq(&self.authenticate(iv, text), code) {
-            return Err(Forged);
-        }
-        self.apply_keystream(iv, text);
-        Ok(text)
     }
 
     /// The plain text of `sealed`.
@@ -125,33 +103,86 @@ impl Key {
 
     /// Replace what `plain` holds by the plain text of `sealed`.
     pub fn open_into(&self, sealed: &[u8], plain: &mut Vec<u8>) -> Result<(), Forged> {
-        let (iv, rest) = sealed.split_first_chunk::<16>().ok_or(Forged)?;
-        let (text, code) = rest.split_last_chunk::<16>().ok_or(Forged)?;
-        if !constant_time_eq(&self.authenticate(iv, text), code) {
-            return Err(Forged);
-        }
+        let (iv, text) = self.authentic(sealed)?;
         plain.clear();
         plain.extend_from_slice(text);
         self.apply_keystream(iv, plain);
         Ok(())
     }
 
+    /// Whether `sealed` opens, and to `plain`.
+    pub fn opens_to(&self, sealed: &[u8], plain: &[u8]) -> bool {
+        let Ok((iv, text)) = self.authentic(sealed) else {
+            return false;
+        };
+        let (mut keystream, mut room) = (self.keystream(iv), [0; PIECE]);
+        text.len() == plain.len()
+            && text.chunks(PIECE).zip(plain.chunks(PIECE)).all(|(text, plain)| {
+                let opened = &mut room[..text.len()];
+                opened.copy_from_slice(text);
+                keystream.apply_keystream(opened);
+                opened == plain
+            })
+    }
+
+    /// The vector and the cipher text of a message that is as it was sealed.
+    fn authentic<'a>(&self, sealed: &'a [u8]) -> Result<(&'a [u8; 16], &'a [u8]), Forged> {
+        let (iv, rest) = sealed.split_first_chunk::<16>().ok_or(Forged)?;
+        let (text, code) = rest.split_last_chunk::<16>().ok_or(Forged)?;
+        if constant_time_eq(&self.authenticate(iv, text), code) {
+            Ok((iv, text))
+        } else {
+            Err(Forged)
+        }
+    }
+
     fn apply_keystream(&self, iv: &[u8; 16], text: &mut [u8]) {
+        self.keystream(iv).apply_keystream(text);
+    }
+
+    fn keystream(&self, iv: &[u8; 16]) -> impl StreamCipher + '_ {
         type Core<'a> = CtrCore<&'a Aes256, Ctr128BE>;
-        let core = Core::inner_iv_init(&self.encrypt, iv.into());
-        StreamCipherCoreWrapper::from_core(core).apply_keystream(text);
+        StreamCipherCoreWrapper::from_core(Core::inner_iv_init(&self.encrypt, iv.into()))
+    }
+
+    fn authenticate(&self, iv: &[u8; 16], text: &[u8]) -> [u8; 16] {
+        let mut authenticator = self.authenticator(iv);
+        authenticator.update(text);
+        authenticator.finish()
     }
 
     /// Poly1305 keyed for one message: `r`, and the AES of the vector as nonce.
-    fn authenticate(&self, iv: &[u8; 16], text: &[u8]) -> [u8; 16] {
+    fn authenticator(&self, iv: &[u8; 16]) -> Authenticator {
         let mut nonce: Block<Aes128> = (*iv).into();
         self.mac.encrypt_block(&mut nonce);
         let mut one_time = [0; 32];
         one_time[..16].copy_from_slice(&self.secrets.mac_r);
         one_time[16..].copy_from_slice(&nonce);
-        let code = Poly1305::new(&one_time.into()).compute_unpadded(text);
+        let poly = Poly1305::new(&one_time.into());
         one_time.zeroize();
-        code.into()
+        Authenticator { poly, rest: Vec::new() }
+    }
+}
+
+/// The authentication code of a message that comes in pieces.
+struct Authenticator {
+    poly: Poly1305,
+    /// The last piece behind its last whole block.
+    rest: Vec<u8>,
+}
+
+impl Authenticator {
+    /// The next piece; all but the last one are whole blocks.
+    fn update(&mut self, piece: &[u8]) {
+        debug_assert!(self.rest.is_empty(), "only the last piece may end within a block");
+        let (blocks, rest) = Block::<Aes128>::slice_as_chunks(piece);
+        self.poly.update(blocks);
+        self.rest.extend_from_slice(rest);
+    }
+
+    fn finish(self) -> [u8; 16] {
+        // Not padded as other messages are: only this takes an end within a block.
+        self.poly.compute_unpadded(&self.rest).into()
     }
 }
 
@@ -212,17 +243,22 @@ mod tests {
     #[test]
     fn seals_and_opens() {
         let key = Key::random();
-        for length in [0, 1, 15, 16, 17, 1000, 100_000] {
+        for length in [0, 1, 15, 16, 17, 1000, PIECE - 1, PIECE, PIECE + 1, 100_000] {
             let plain: Vec<u8> = (0..length).map(|i| i as u8).collect();
-            let mut sealed = key.seal(&plain);
+            let sealed = key.seal(&plain);
             assert_eq!(sealed.len(), plain.len() + OVERHEAD);
             assert_eq!(key.open(&sealed).unwrap(), plain);
-            assert_eq!(key.open_in_place(&mut sealed).unwrap(), plain);
-            let mut buffer = b"before".to_vec();
-            buffer.extend_from_slice(&plain);
-            key.seal_in_place(&mut buffer, 6);
-            assert_eq!(&buffer[..6], b"before");
-            assert_eq!(key.open(&buffer[6..]).unwrap(), plain);
+            assert!(key.opens_to(&sealed, &plain));
+            let mut appended = b"before".to_vec();
+            key.seal_into(&plain, &mut appended);
+            assert_eq!(&appended[..6], b"before");
+            assert_eq!(key.open(&appended[6..]).unwrap(), plain);
+            let longer = [&plain[..], b"+"].concat();
+            assert!(!key.opens_to(&sealed, &longer));
+            if let Some((last, shorter)) = plain.split_last() {
+                assert!(!key.opens_to(&sealed, shorter));
+                assert!(!key.opens_to(&sealed, &[shorter, &[last ^ 1]].concat()));
+            }
         }
     }
 
@@ -234,7 +270,7 @@ mod tests {
             let mut changed = sealed.clone();
             changed[position] ^= 1;
             assert_eq!(key.open(&changed), Err(Forged));
-            assert_eq!(key.open_in_place(&mut changed).map(|text| text.to_vec()), Err(Forged));
+            assert!(!key.opens_to(&changed, b"some text of a few blocks, to be sure"));
         }
         for length in 0..sealed.len() {
             assert_eq!(key.open(&sealed[..length]), Err(Forged));

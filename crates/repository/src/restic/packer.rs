@@ -320,7 +320,7 @@ impl<'r> Packer<'r> {
             let mut open = self.open[kind as usize][fastrand::usize(..OPEN_PACKS)].lock();
             if open.bytes.capacity() == 0 {
                 // Only what is written to takes memory.
-                open.bytes.reserve_exact(self.pack_size + self.pack_size / 8);
+                open.bytes = with_large_pages(self.pack_size + self.pack_size / 8);
             }
             let blob = PackedBlob {
                 id,
@@ -475,6 +475,25 @@ impl Drop for EndOfQueue<'_> {
     fn drop(&mut self) {
         self.0.lock().take();
     }
+}
+
+/// An empty buffer. Its memory comes as it is filled, in large pages if the system has them: each page costs time.
+fn with_large_pages(capacity: usize) -> Vec<u8> {
+    let buffer: Vec<u8> = Vec::with_capacity(capacity);
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::mm::{Advice, madvise};
+        let page = rustix::param::page_size();
+        let inner = buffer.as_ptr().align_offset(page);
+        if let Some(length) = capacity.checked_sub(inner) {
+            let start = buffer.as_ptr().wrapping_add(inner).cast_mut();
+            #[expect(unsafe_code, reason = "advice to the system")]
+            // SAFETY: the pages belong to the buffer, and the advice changes nothing that they hold. Where it is refused, pages are small.
+            let _: rustix::io::Result<()> =
+                unsafe { madvise(start.cast(), length / page * page, Advice::LinuxHugepage) };
+        }
+    }
+    buffer
 }
 
 /// Without the lock, somebody may have taken packs that no index lists yet for leftovers: they are not listed then.

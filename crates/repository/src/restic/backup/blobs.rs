@@ -47,7 +47,8 @@ impl<'a> Saver<'a> {
         Ok(id)
     }
 
-    fn save_hashed(&mut self, kind: BlobKind, id: Id, plain: &[u8]) -> Result<()> {
+    /// Make sure that the blob, whose id is known, is in every repository.
+    pub fn save_hashed(&mut self, kind: BlobKind, id: Id, plain: &[u8]) -> Result<()> {
         // Which sealer holds the blob compressed, and how long it was; places that compress alike share that.
         let mut prepared: Option<(usize, Option<u32>)> = None;
         for (at, place) in self.job.places.iter().enumerate() {

@@ -20,16 +20,25 @@ use std::time::Duration;
 pub struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 const KEPT_BUFFERS: usize = 4;
+/// A longer one is given back, bytes: one blob in twenty is longer.
+const KEPT_LENGTH: usize = 5 << 19;
 
 impl Buffers {
+    /// An empty one.
     pub fn take(&self) -> Vec<u8> {
+        let mut buffer = self.take_used();
+        buffer.clear();
+        buffer
+    }
+
+    /// One with whatever was in it: what is written over need not be made zeros first.
+    pub fn take_used(&self) -> Vec<u8> {
         self.0.lock().pop().unwrap_or_default()
     }
 
-    pub fn put(&self, mut buffer: Vec<u8>) {
-        buffer.clear();
+    pub fn put(&self, buffer: Vec<u8>) {
         let mut kept = self.0.lock();
-        if kept.len() < KEPT_BUFFERS {
+        if kept.len() < KEPT_BUFFERS && buffer.len() <= KEPT_LENGTH {
             kept.push(buffer);
         }
     }
@@ -84,15 +93,54 @@ fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     }
 }
 
-/// Fill the window behind `end`; `true` at the end of the content.
-pub fn fill(content: &mut dyn Content, window: &mut [u8], end: &mut usize) -> io::Result<bool> {
-    while *end < window.len() {
-        match content.read(&mut window[*end..])? {
-            0 => return Ok(true),
-            read => *end += read,
+/// Content that is read until the end of its first blob is found.
+pub struct Part {
+    /// Longer than what has been read: the rest is room that has been made before.
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+/// Bytes that are read at once: what lies behind the end of a blob is copied to the next one.
+const READ: usize = 256 << 10;
+
+impl Part {
+    /// Beginning with `content`, in memory that was used before.
+    pub fn begin(mut bytes: Vec<u8>, content: &[u8]) -> Self {
+        let length = content.len();
+        if bytes.len() < length {
+            bytes.resize(length, 0);
         }
+        bytes[..length].copy_from_slice(content);
+        Self { bytes, length }
     }
-    Ok(false)
+
+    /// What has been read.
+    pub fn content(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// Read more; `true` at the end of the content.
+    pub fn read(&mut self, content: &mut dyn Content) -> io::Result<bool> {
+        let end = self.length.max(MIN_SIZE) + READ;
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        let read = content.read(&mut self.bytes[self.length..end])?;
+        self.length += read;
+        Ok(read == 0)
+    }
+
+    /// Take away what lies behind the first `length` bytes.
+    pub fn split_off(&mut self, length: usize) -> Vec<u8> {
+        let rest = self.content()[length..].to_vec();
+        self.length = length;
+        rest
+    }
+
+    /// The memory, to be used again.
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.bytes
+    }
 }
 
 /// Bytes that come one after the other.

@@ -1,6 +1,6 @@
 //! Reading files and streams, and cutting them into blobs.
 
-use super::content::{Content, FileContent, StreamContent, accessed, fill, open_settled, read_small};
+use super::content::{Content, FileContent, Part, StreamContent, accessed, open_settled, read_small};
 use super::directory::Directory;
 use super::job::{Change, Job};
 use super::sources::Stream;
@@ -8,7 +8,7 @@ use super::store::{LargeFile, SmallFile, Work};
 use crate::local::meta::{Stat, stat_fd};
 use crate::local::node::node_from_stat;
 use crate::local::xattr::xattrs_of_fd;
-use crate::restic::chunker::{MAX_SIZE, MIN_SIZE};
+use crate::restic::chunker::{MAX_SIZE, MIN_SIZE, Search};
 use crate::restic::node::{Node, NodeKind};
 use crate::substitute::is_meant;
 use crate::{Counters, Error, Id, Result, clock};
@@ -51,11 +51,7 @@ pub struct FileToRead {
 
 /// Read until nothing more comes.
 pub fn read(job: &Job<'_>, queue: &Receiver<ToRead>, work: &Sender<Work>) {
-    let mut reader = Reader {
-        job,
-        work,
-        window: Vec::new(),
-    };
+    let reader = Reader { job, work };
     for next in queue {
         // After a failure the queue is still emptied, so that nobody waits for room in it.
         if job.is_stopped() {
@@ -80,15 +76,10 @@ pub fn read(job: &Job<'_>, queue: &Receiver<ToRead>, work: &Sender<Work>) {
 struct Reader<'a, 'j> {
     job: &'a Job<'j>,
     work: &'a Sender<Work>,
-    /// Where large files are read to and cut.
-    window: Vec<u8>,
 }
 
-/// Room for the longest blob, and for some of the usual length behind it.
-const WINDOW: usize = MAX_SIZE + MAX_SIZE / 4;
-
 impl Reader<'_, '_> {
-    fn read_batch(&mut self, batch: Batch) -> Result<()> {
+    fn read_batch(&self, batch: Batch) -> Result<()> {
         let Batch {
             directory,
             holder,
@@ -124,7 +115,7 @@ impl Reader<'_, '_> {
 
     /// A file that was read whole, or `None` if its blobs are sent one by one.
     fn read_file(
-        &mut self,
+        &self,
         directory: &Arc<Directory>,
         holder: &OwnedFd,
         slot: usize,
@@ -208,7 +199,7 @@ impl Reader<'_, '_> {
     }
 
     fn read_stream(
-        &mut self,
+        &self,
         directory: Arc<Directory>,
         slot: usize,
         name: OsString,
@@ -230,7 +221,7 @@ impl Reader<'_, '_> {
         self.send(Work::End { file: large })
     }
 
-    fn cut_stream(&mut self, large: &Arc<LargeFile>, stream: Stream, path: &Path) -> Result<()> {
+    fn cut_stream(&self, large: &Arc<LargeFile>, stream: Stream, path: &Path) -> Result<()> {
         let Stream { reader, finish, .. } = stream;
         match self.cut_all(large, &mut StreamContent { reader }) {
             Ok(()) => {}
@@ -258,45 +249,43 @@ impl Reader<'_, '_> {
     }
 
     /// Cut content into blobs and send them to be stored.
-    fn cut_all(&mut self, file: &Arc<LargeFile>, content: &mut dyn Content) -> std::result::Result<(), Failure> {
-        self.window.resize(WINDOW, 0);
-        let (mut number, mut start, mut end, mut at_end) = (0, 0, 0, false);
+    fn cut_all(&self, file: &Arc<LargeFile>, content: &mut dyn Content) -> std::result::Result<(), Failure> {
+        let mut part = Part::begin(self.job.buffers.take_used(), &[]);
+        let (mut number, mut at_end) = (0, false);
         loop {
-            if content.back_to_hole(end - start)? {
-                (start, end, at_end) = (0, 0, false);
+            if content.back_to_hole(part.content().len())? {
+                part.split_off(0);
+                at_end = false;
                 number = self.skip_zeros(file, number, content)?;
             }
+            let mut search = Search::default();
             let length = loop {
-                let available = &self.window[start..end];
-                let length = self.job.chunker.cut(available);
-                // A cut before the end of what is there does not depend on what follows.
-                if at_end || available.len() >= MAX_SIZE || length < available.len() {
-                    break length;
+                match self.job.chunker.find(&mut search, part.content()) {
+                    Some(length) => break length,
+                    None if at_end => break part.content().len(),
+                    None => at_end = part.read(content)?,
                 }
-                self.window.copy_within(start..end, 0);
-                (start, end) = (0, end - start);
-                at_end = fill(content, &mut self.window, &mut end)?;
             };
             if length == 0 {
+                self.job.buffers.put(part.into_buffer());
                 return Ok(());
             }
-            let mut part = self.job.buffers.take();
-            part.extend_from_slice(&self.window[start..start + length]);
-            start += length;
+            let rest = part.split_off(length);
             self.send_part(file, number, part)?;
+            part = Part::begin(self.job.buffers.take_used(), &rest);
             number += 1;
         }
     }
 
-    fn send_part(&self, file: &Arc<LargeFile>, number: usize, content: Vec<u8>) -> std::result::Result<(), Failure> {
+    fn send_part(&self, file: &Arc<LargeFile>, number: usize, part: Part) -> std::result::Result<(), Failure> {
         if self.job.is_stopped() {
             return Err(Error::Interrupted.into());
         }
-        file.expect(content.len() as u64);
+        file.expect(part.content().len() as u64);
         Ok(self.send(Work::Part {
             file: Arc::clone(file),
             number,
-            content,
+            part,
         })?)
     }
 
@@ -315,12 +304,11 @@ impl Reader<'_, '_> {
                 Counters::add(&self.job.monitor.counters().bytes, length as u64);
                 length
             } else {
-                let mut part = vec![0; MAX_SIZE];
-                part.truncate(self.job.chunker.cut(&part));
-                zeros = Some((Id::hash(&part), part.len()));
-                let length = part.len();
-                self.send_part(file, number, part)?;
-                length
+                let part = vec![0; MAX_SIZE];
+                let part = &part[..self.job.chunker.cut(&part)];
+                zeros = Some((Id::hash(part), part.len()));
+                self.send_part(file, number, Part::begin(Vec::new(), part))?;
+                part.len()
             };
             content.skip(length as u64);
             number += 1;

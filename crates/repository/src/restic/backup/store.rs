@@ -1,10 +1,12 @@
 //! Storing what was read.
 
 use super::blobs::Saver;
+use super::content::Part;
 use super::directory::Directory;
 use super::job::{Change, Job};
 use crate::restic::node::Node;
 use crate::restic::pack::BlobKind;
+use crate::sha256::hash_each;
 use crate::{Counters, Id, Result};
 use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
@@ -26,10 +28,20 @@ pub enum Work {
     Part {
         file: Arc<LargeFile>,
         number: usize,
-        content: Vec<u8>,
+        part: Part,
     },
     /// All blobs of a larger file have been sent.
     End { file: Arc<LargeFile> },
+}
+
+impl Work {
+    /// What has to be hashed as a whole.
+    fn part(&self) -> &[u8] {
+        match self {
+            Self::Part { part, .. } => part.content(),
+            Self::Small { .. } | Self::End { .. } => &[],
+        }
+    }
 }
 
 /// A file that was read whole.
@@ -67,56 +79,65 @@ pub fn work(job: &Job<'_>, queue: &Receiver<Work>) {
         }
     };
     for next in queue {
+        let mut works = vec![next];
+        if matches!(works[0], Work::Part { .. }) {
+            // Two parts are hashed in little more time than one. If others are without work, there is none waiting.
+            works.extend(queue.try_recv());
+        }
         if !job.is_stopped()
-            && let Err(error) = store(job, next, &mut saver)
+            && let Err(error) = store(job, works, &mut saver)
         {
             job.fail(error);
         }
     }
 }
 
-fn store(job: &Job<'_>, work: Work, saver: &mut Saver<'_>) -> Result<()> {
-    match work {
-        Work::Small {
-            directory,
-            content,
-            files,
-            finished,
-        } => {
-            for file in files {
-                store_small(job, &directory, &content[file.range.clone()], file, saver)?;
+fn store(job: &Job<'_>, works: Vec<Work>, saver: &mut Saver<'_>) -> Result<()> {
+    let parts: Vec<&[u8]> = works.iter().map(Work::part).collect();
+    let ids = hash_each(&parts);
+    for (work, id) in works.into_iter().zip(ids) {
+        match work {
+            Work::Small {
+                directory,
+                content,
+                files,
+                finished,
+            } => {
+                store_small(job, &directory, &content, files, saver)?;
+                job.buffers.put(content);
+                directory.release(finished, job, saver)?;
             }
-            job.buffers.put(content);
-            directory.release(finished, job, saver)
+            Work::Part { file, number, part } => {
+                saver.save_hashed(BlobKind::Data, id, part.content())?;
+                Counters::add(&job.monitor.counters().bytes, part.content().len() as u64);
+                job.buffers.put(part.into_buffer());
+                file.set(number, id);
+                file.release(job, saver)?;
+            }
+            Work::End { file } => file.release(job, saver)?,
         }
-        Work::Part { file, number, content } => {
-            let id = saver.save(BlobKind::Data, &content)?;
-            Counters::add(&job.monitor.counters().bytes, content.len() as u64);
-            job.buffers.put(content);
-            file.set(number, id);
-            file.release(job, saver)
-        }
-        Work::End { file } => file.release(job, saver),
     }
+    Ok(())
 }
 
 fn store_small(
     job: &Job<'_>,
     directory: &Directory,
     content: &[u8],
-    mut file: SmallFile,
+    files: Vec<SmallFile>,
     saver: &mut Saver<'_>,
 ) -> Result<()> {
-    let blobs = if content.is_empty() {
-        Vec::new()
-    } else {
-        vec![saver.save(BlobKind::Data, content)?]
-    };
-    file.node.content = Some(blobs);
-    file.node.size = content.len() as u64;
-    directory.set(file.slot, &file.node);
-    Counters::add(&job.monitor.counters().bytes, file.node.size);
-    job.count_file(directory, &file.node.name, file.change, file.node.size);
+    let contents: Vec<&[u8]> = files.iter().map(|file| &content[file.range.clone()]).collect();
+    for ((mut file, content), id) in files.into_iter().zip(&contents).zip(hash_each(&contents)) {
+        if !content.is_empty() {
+            saver.save_hashed(BlobKind::Data, id, content)?;
+        }
+        file.node.content = Some(if content.is_empty() { Vec::new() } else { vec![id] });
+        file.node.size = content.len() as u64;
+        directory.set(file.slot, &file.node);
+        Counters::add(&job.monitor.counters().bytes, file.node.size);
+        job.count_file(directory, &file.node.name, file.change, file.node.size);
+    }
     Ok(())
 }
 
