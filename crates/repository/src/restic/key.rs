@@ -11,7 +11,10 @@ use zeroize::Zeroizing;
 /// server. restic measures instead and ends between half and twice of this.
 const SCRYPT: (u8, u32, u32) = (15, 8, 3);
 
-/// A key file is refused when opening it would take more memory than this, in bytes: 128 r (N + p). restic stays below 64 MiB;
+/// Passes that are made side by side. Each takes its own memory.
+const PASSES_AT_ONCE: u64 = 2;
+
+/// A key file is refused when opening it would take more memory than this, in bytes: 128 r (2 N + p). restic stays below 64 MiB;
 /// anybody who can write to the store can put a key file there, and every command tries it.
 const MAX_SCRYPT_MEMORY: u64 = 1 << 30;
 /// The same for the time it takes: blocks of 128 bytes that are mixed, N r p, some twenty seconds.
@@ -78,8 +81,16 @@ impl KeyFile {
     fn derive(&self, password: &[u8]) -> Result<Key> {
         let params = self.params()?;
         let mut derived = Zeroizing::new([0; 64]);
-        scrypt::scrypt(password, &self.salt, &params, &mut *derived)
-            .map_err(|_| self.unusable("its scrypt parameters are out of bounds"))?;
+        let mut derive = || scrypt::scrypt(password, &self.salt, &params, &mut *derived);
+        // Threads of its own, that end with it: others would stay, and there would be one for each core.
+        let done = match rayon::ThreadPoolBuilder::new()
+            .num_threads(PASSES_AT_ONCE as usize)
+            .build()
+        {
+            Ok(threads) => threads.install(derive),
+            Err(_) => derive(),
+        };
+        done.map_err(|_| self.unusable("its scrypt parameters are out of bounds"))?;
         Ok(Key::from_bytes(&derived))
     }
 
@@ -88,7 +99,8 @@ impl KeyFile {
             return Err(self.unusable(&format!("its key derivation `{}` is not known", self.kdf)));
         }
         let (r, p) = (u64::from(self.r), u64::from(self.p));
-        let memory = self.n.saturating_add(p).saturating_mul(128).saturating_mul(r);
+        let at_once = self.n.saturating_mul(p.min(PASSES_AT_ONCE));
+        let memory = at_once.saturating_add(p).saturating_mul(128).saturating_mul(r);
         let work = self.n.saturating_mul(r).saturating_mul(p);
         if !self.n.is_power_of_two() || self.n < 2 || memory > MAX_SCRYPT_MEMORY || work > MAX_SCRYPT_WORK {
             return Err(self.unusable("its scrypt parameters are out of bounds"));

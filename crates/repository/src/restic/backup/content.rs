@@ -20,8 +20,8 @@ use std::time::Duration;
 pub struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 const KEPT_BUFFERS: usize = 4;
-/// A longer one is given back, bytes: one blob in twenty is longer.
-const KEPT_LENGTH: usize = 5 << 19;
+/// A longer one is given back, bytes: one blob in fifty is longer.
+const KEPT_LENGTH: usize = 3 << 20;
 
 impl Buffers {
     /// An empty one.

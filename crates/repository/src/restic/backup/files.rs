@@ -49,6 +49,9 @@ pub struct FileToRead {
     pub change: Change,
 }
 
+/// Parts of a file that are sent together: two are hashed in little more time than one.
+const TOGETHER: usize = 2;
+
 /// Read until nothing more comes.
 pub fn read(job: &Job<'_>, queue: &Receiver<ToRead>, work: &Sender<Work>) {
     let reader = Reader { job, work };
@@ -251,11 +254,12 @@ impl Reader<'_, '_> {
     /// Cut content into blobs and send them to be stored.
     fn cut_all(&self, file: &Arc<LargeFile>, content: &mut dyn Content) -> std::result::Result<(), Failure> {
         let mut part = Part::begin(self.job.buffers.take_used(), &[]);
-        let (mut number, mut at_end) = (0, false);
+        let (mut number, mut at_end, mut ready) = (0, false, Vec::new());
         loop {
             if content.back_to_hole(part.content().len())? {
                 part.split_off(0);
                 at_end = false;
+                self.send_parts(file, number, std::mem::take(&mut ready))?;
                 number = self.skip_zeros(file, number, content)?;
             }
             let mut search = Search::default();
@@ -268,24 +272,33 @@ impl Reader<'_, '_> {
             };
             if length == 0 {
                 self.job.buffers.put(part.into_buffer());
-                return Ok(());
+                return self.send_parts(file, number, ready);
             }
             let rest = part.split_off(length);
-            self.send_part(file, number, part)?;
-            part = Part::begin(self.job.buffers.take_used(), &rest);
+            ready.push(part);
             number += 1;
+            if ready.len() == TOGETHER {
+                self.send_parts(file, number, std::mem::take(&mut ready))?;
+            }
+            part = Part::begin(self.job.buffers.take_used(), &rest);
         }
     }
 
-    fn send_part(&self, file: &Arc<LargeFile>, number: usize, part: Part) -> std::result::Result<(), Failure> {
+    /// Send the parts before the one with the number `next`.
+    fn send_parts(&self, file: &Arc<LargeFile>, next: usize, parts: Vec<Part>) -> std::result::Result<(), Failure> {
+        if parts.is_empty() {
+            return Ok(());
+        }
         if self.job.is_stopped() {
             return Err(Error::Interrupted.into());
         }
-        file.expect(part.content().len() as u64);
-        Ok(self.send(Work::Part {
+        for part in &parts {
+            file.expect(part.content().len() as u64);
+        }
+        Ok(self.send(Work::Parts {
             file: Arc::clone(file),
-            number,
-            part,
+            first: next - parts.len(),
+            parts,
         })?)
     }
 
@@ -307,7 +320,7 @@ impl Reader<'_, '_> {
                 let part = vec![0; MAX_SIZE];
                 let part = &part[..self.job.chunker.cut(&part)];
                 zeros = Some((Id::hash(part), part.len()));
-                self.send_part(file, number, Part::begin(Vec::new(), part))?;
+                self.send_parts(file, number + 1, vec![Part::begin(Vec::new(), part)])?;
                 part.len()
             };
             content.skip(length as u64);

@@ -175,7 +175,7 @@ impl<'a> Job<'a> {
         };
         let scanners = cores().clamp(2, 4);
         let (read_sender, read_receiver) = crossbeam_channel::bounded(READ_QUEUE);
-        let (work_sender, work_receiver) = crossbeam_channel::bounded(workers.div_ceil(2));
+        let (work_sender, work_receiver) = crossbeam_channel::bounded(workers / 4);
         let stack = scan::Stack::default();
         let job = &self;
         std::thread::scope(|scope| {

@@ -24,24 +24,14 @@ pub enum Work {
         files: Vec<SmallFile>,
         finished: usize,
     },
-    /// One blob of a larger file.
-    Part {
+    /// Blobs of a larger file, from the one with this number on.
+    Parts {
         file: Arc<LargeFile>,
-        number: usize,
-        part: Part,
+        first: usize,
+        parts: Vec<Part>,
     },
     /// All blobs of a larger file have been sent.
     End { file: Arc<LargeFile> },
-}
-
-impl Work {
-    /// What has to be hashed as a whole.
-    fn part(&self) -> &[u8] {
-        match self {
-            Self::Part { part, .. } => part.content(),
-            Self::Small { .. } | Self::End { .. } => &[],
-        }
-    }
 }
 
 /// A file that was read whole.
@@ -79,45 +69,40 @@ pub fn work(job: &Job<'_>, queue: &Receiver<Work>) {
         }
     };
     for next in queue {
-        let mut works = vec![next];
-        if matches!(works[0], Work::Part { .. }) {
-            // Two parts are hashed in little more time than one. If others are without work, there is none waiting.
-            works.extend(queue.try_recv());
-        }
         if !job.is_stopped()
-            && let Err(error) = store(job, works, &mut saver)
+            && let Err(error) = store(job, next, &mut saver)
         {
             job.fail(error);
         }
     }
 }
 
-fn store(job: &Job<'_>, works: Vec<Work>, saver: &mut Saver<'_>) -> Result<()> {
-    let parts: Vec<&[u8]> = works.iter().map(Work::part).collect();
-    let ids = hash_each(&parts);
-    for (work, id) in works.into_iter().zip(ids) {
-        match work {
-            Work::Small {
-                directory,
-                content,
-                files,
-                finished,
-            } => {
-                store_small(job, &directory, &content, files, saver)?;
-                job.buffers.put(content);
-                directory.release(finished, job, saver)?;
-            }
-            Work::Part { file, number, part } => {
+fn store(job: &Job<'_>, work: Work, saver: &mut Saver<'_>) -> Result<()> {
+    match work {
+        Work::Small {
+            directory,
+            content,
+            files,
+            finished,
+        } => {
+            store_small(job, &directory, &content, files, saver)?;
+            job.buffers.put(content);
+            directory.release(finished, job, saver)
+        }
+        Work::Parts { file, first, parts } => {
+            let contents: Vec<&[u8]> = parts.iter().map(Part::content).collect();
+            let ids = hash_each(&contents);
+            for (number, (part, id)) in (first..).zip(parts.into_iter().zip(ids)) {
                 saver.save_hashed(BlobKind::Data, id, part.content())?;
                 Counters::add(&job.monitor.counters().bytes, part.content().len() as u64);
                 job.buffers.put(part.into_buffer());
                 file.set(number, id);
                 file.release(job, saver)?;
             }
-            Work::End { file } => file.release(job, saver)?,
+            Ok(())
         }
+        Work::End { file } => file.release(job, saver),
     }
-    Ok(())
 }
 
 fn store_small(
