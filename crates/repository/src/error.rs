@@ -129,6 +129,15 @@ pub enum Error {
         /// The next action.
         hint: String,
     },
+    /// An archive was to be made of a snapshot that cannot be read.
+    #[error("the snapshot in `{location}` cannot be read")]
+    UnreadableSnapshot {
+        /// Where it is.
+        location: String,
+        /// Why.
+        #[source]
+        source: Box<Self>,
+    },
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -240,6 +249,7 @@ impl Error {
             Self::Ambiguous { .. } => "Give more digits of the id.",
             Self::AmbiguousArchive { .. } => "Give more of the name; `mainstay snapshots` lists them.",
             Self::Refused { hint, .. } => return Some(hint.clone()),
+            Self::UnreadableSnapshot { source, .. } => return source.hint(),
             Self::Verification(_) => {
                 "Nothing wrong was stored. This points at faulty memory or at a defect: test the memory, then report it."
             }

@@ -3,6 +3,7 @@
 //! Source of all formats here: restic's design document (`doc/design.rst`); where it and a stock restic disagree, restic is right.
 
 pub mod backup;
+pub mod blob_reader;
 pub mod cache;
 pub mod check;
 pub mod chunker;
