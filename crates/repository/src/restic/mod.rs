@@ -30,6 +30,7 @@ pub mod polynomial;
 pub mod prune;
 pub mod purge;
 pub mod repair;
+pub mod replace;
 pub mod repository;
 pub mod restore;
 pub mod select;
