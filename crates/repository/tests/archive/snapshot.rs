@@ -23,7 +23,7 @@ struct Stored {
 }
 
 /// Longer than what becomes one member.
-const LONG_BYTES: usize = (70 << 20) + 7;
+const LONG_BYTES: usize = (33 << 20) + 7;
 
 impl Stored {
     fn new() -> Self {
@@ -103,7 +103,7 @@ fn an_archive_of_a_snapshot_is_that_of_its_sources() {
     let streams = [
         ("/command/second", b"short".to_vec()),
         ("/command/first", content(3, LONG_BYTES)),
-        ("/apps/exact", content(4, 64 << 20)),
+        ("/apps/exact", content(4, 32 << 20)),
     ];
     let snapshot = stored.back_up(&streams);
     let passphrase = || Passphrase::new("correct horse").unwrap();
