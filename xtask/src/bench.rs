@@ -26,6 +26,12 @@ enum Kind {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Time archives of the release build beside `tar` with `zstd`, `age` and `pigz`; needs about four times `--mib` of disk
+    Archives {
+        /// For bench/archives.py, for example `-- --only zstd --mib 256 --rounds 1`
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
     /// Count the instructions of the hot paths under callgrind
     Instructions {
         /// Workloads to count; all when none is named
@@ -42,6 +48,10 @@ pub fn run(args: &Args) -> Done {
         Kind::Databases { args } => {
             setup::for_databases()?;
             side_by_side("bench/databases.py", args)?;
+        }
+        Kind::Archives { args } => {
+            setup::for_archives()?;
+            side_by_side("bench/archives.py", args)?;
         }
         Kind::Instructions { names } => instructions(names)?,
     }

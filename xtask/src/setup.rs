@@ -45,6 +45,13 @@ const FOR_DATABASES: &[Package] = &[
     ("zstd", "zstd"),
     ("python3", "python3"),
 ];
+const FOR_ARCHIVES: &[Package] = &[
+    ("zstd", "zstd"),
+    ("age", "age"),
+    ("pigz", "pigz"),
+    ("restic", "restic"),
+    ("python3", "python3"),
+];
 const FOR_INSTRUCTIONS: &[Package] = &[("valgrind", "valgrind")];
 
 /// A Cargo subcommand, pinned so that a new release cannot fail a build that passed yesterday.
@@ -151,6 +158,10 @@ pub fn for_peers() -> Result<()> {
 
 pub fn for_databases() -> Result<()> {
     packages(FOR_DATABASES)
+}
+
+pub fn for_archives() -> Result<()> {
+    packages(FOR_ARCHIVES)
 }
 
 pub fn for_instructions() -> Result<()> {

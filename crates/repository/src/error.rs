@@ -129,6 +129,26 @@ pub enum Error {
         /// The next action.
         hint: String,
     },
+    /// A store lets these credentials add, and not delete.
+    #[error("nothing was changed, since `{location}` does not let these credentials delete any {object}")]
+    AppendOnly {
+        /// Which store.
+        location: String,
+        /// What it is: `pack`, `index`, `snapshot`, `lock`, `key`.
+        object: &'static str,
+        /// What it said.
+        #[source]
+        source: storage::Error,
+    },
+    /// An archive was to be made of a snapshot that cannot be read.
+    #[error("the snapshot in `{location}` cannot be read")]
+    UnreadableSnapshot {
+        /// Where it is.
+        location: String,
+        /// Why.
+        #[source]
+        source: Box<Self>,
+    },
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -240,6 +260,10 @@ impl Error {
             Self::Ambiguous { .. } => "Give more digits of the id.",
             Self::AmbiguousArchive { .. } => "Give more of the name; `mainstay snapshots` lists them.",
             Self::Refused { hint, .. } => return Some(hint.clone()),
+            Self::AppendOnly { .. } => {
+                "Run it with credentials that may delete, or where the store is not served as append-only."
+            }
+            Self::UnreadableSnapshot { source, .. } => return source.hint(),
             Self::Verification(_) => {
                 "Nothing wrong was stored. This points at faulty memory or at a defect: test the memory, then report it."
             }

@@ -11,6 +11,7 @@ use crate::config::password::{PasswordNames, PasswordOptions, Source};
 use crate::config::store::{self, StoreOptions};
 use crate::config::{Misuse, directories};
 use repository::restic::lock::{Lock, LockKind, LockOptions};
+use repository::restic::object::ObjectKind;
 use repository::restic::packer::{DEFAULT_PACK_SIZE, PackOptions};
 use repository::restic::repository::{OpenOptions, Repository};
 use repository::{Cancel, Monitor};
@@ -303,6 +304,13 @@ impl Context {
     pub fn lock(&self, repository: &Repository, kind: LockKind, monitor: &dyn Monitor) -> anyhow::Result<Lock> {
         self.refuse_no_lock()?;
         self.lock_always(repository, kind, monitor)
+    }
+
+    /// The exclusive lock, for what stores something new and deletes the old. Where nothing can be deleted, the lock could not be removed
+    /// either and would keep everybody out, so that nothing is begun.
+    pub fn lock_to_replace(&self, repository: &Repository, monitor: &dyn Monitor) -> anyhow::Result<Lock> {
+        repository.demand_deletion(&[ObjectKind::Lock])?;
+        self.lock(repository, LockKind::Exclusive, monitor)
     }
 
     /// A lock whatever `--no-lock` says.

@@ -7,12 +7,14 @@ use crate::clock;
 use crate::config::password::Source;
 use crate::config::secret::Secret;
 use crate::exit::Exit;
+use crate::explain::chain;
+use anyhow::Context as _;
 use jiff::Timestamp;
-use repository::Id;
 use repository::local::users::{Identity, identity};
 use repository::restic::lock::LockKind;
 use repository::restic::object::ObjectKind;
 use repository::restic::repository::Repository;
+use repository::{Id, Monitor as _};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -136,9 +138,10 @@ fn add(new: &NewPassword, owner: &Identity, context: &Context) -> anyhow::Result
 fn remove(id: &str, context: &Context) -> anyhow::Result<Exit> {
     let repository = context.open()?;
     let monitor = context.monitor();
-    let _lock = context.lock(&repository, LockKind::Exclusive, &monitor)?;
+    let _lock = context.lock_to_replace(&repository, &monitor)?;
     let id = find_object(&repository, ObjectKind::Key, id)?;
-    repository.remove_key(&id)?;
+    let opens = || format!("the password of key {} opens the repository still", id.short());
+    repository.remove_key(&id).with_context(opens)?;
     context.output().done(
         &json!({"message_type": "key_removed", "id": id}),
         format!("removed key {}", id.short()),
@@ -151,9 +154,23 @@ fn change(new: &NewPassword, context: &Context) -> anyhow::Result<Exit> {
     let repository = context.open()?;
     let password = new.read(context)?;
     let monitor = context.monitor();
-    let _lock = context.lock(&repository, LockKind::Exclusive, &monitor)?;
+    let _lock = context.lock_to_replace(&repository, &monitor)?;
+    repository.demand_deletion(&[ObjectKind::Key])?;
     let id = repository.add_key(password.bytes(), &identity())?;
-    remove_old(&repository, id, &password, context)?;
+    if let Err(error) = remove_old(&repository, id, &password, context) {
+        let old = repository.key_id();
+        let subject = format!("key {}", old.short());
+        let message = format!("it opens the repository still, beside the new one: {}", chain(&error));
+        monitor.problem(&subject, &message);
+        let text = format!(
+            "added key {}; remove {} with `mainstay key remove`",
+            id.short(),
+            old.short()
+        );
+        let value = json!({"message_type": "key_changed", "id": id, "removed": null});
+        context.output().done(&value, text)?;
+        return Ok(Exit::Incomplete);
+    }
     let text = format!(
         "changed the password: key {} replaces {}",
         id.short(),

@@ -57,12 +57,11 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let options = args.options()?;
     let repository = context.open()?;
     let mut progress = context.progress();
-    let kind = if args.dry_run {
-        LockKind::Shared
+    let lock = if args.dry_run {
+        context.lock(&repository, LockKind::Shared, &progress)?
     } else {
-        LockKind::Exclusive
+        context.lock_to_replace(&repository, &progress)?
     };
-    let lock = context.lock(&repository, kind, &progress)?;
     let plan = purge::plan(&repository, &options, context.cancel(), &progress)?;
     purge::check_found(&plan, &args.patterns)?;
     let output = context.output();
@@ -196,7 +195,8 @@ fn report_text(patterns: &[String], location: &str, plan: &PurgePlan, report: &P
         plan_text(plan),
     );
     for (old, new) in &report.replaced {
-        let new = new.map_or("removed".to_owned(), |new| format!("replaced by {}", new.short()));
+        let fate = if report.held.is_empty() { "removed" } else { "to go" };
+        let new = new.map_or(fate.to_owned(), |new| format!("replaced by {}", new.short()));
         let _ = writeln!(text, "snapshot {} was {new}", old.short());
     }
     let _ = write!(
@@ -205,7 +205,14 @@ fn report_text(patterns: &[String], location: &str, plan: &PurgePlan, report: &P
         count(report.blobs_gone as u64, "piece"),
         bytes(report.freed_bytes),
     );
-    if report.blobs_shared > 0 {
+    if !report.held.is_empty() {
+        let _ = writeln!(
+            text,
+            "{} are still there: {}. Purge again when that time is over.",
+            count(report.blobs_shared as u64, "piece"),
+            report.held,
+        );
+    } else if report.blobs_shared > 0 {
         let _ = writeln!(
             text,
             "{} are also the content of other files, which do not match; they stay as that.",
@@ -214,6 +221,8 @@ fn report_text(patterns: &[String], location: &str, plan: &PurgePlan, report: &P
     }
     text.push_str(if report.is_proven() {
         "Every pack that is left was compared with the index: none holds anything else."
+    } else if !report.held.is_empty() {
+        "NOT DONE: the store keeps what was to go, and whoever has the password can still read it."
     } else {
         "NOT PROVEN: some packs hold something that no index lists; run `mainstay repair index`, then purge again."
     });

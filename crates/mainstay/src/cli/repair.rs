@@ -4,12 +4,12 @@ use super::Context;
 use super::objects::find_object;
 use super::output::count;
 use crate::exit::Exit;
-use repository::Id;
 use repository::restic::lock::{Lock, LockKind};
 use repository::restic::object::ObjectKind;
 use repository::restic::repair::{index, packs, snapshots};
 use repository::restic::repository::Repository;
 use repository::restic::select;
+use repository::{Held, Id};
 use serde_json::json;
 
 const ORDER: &str = "After damage, in this order:
@@ -75,8 +75,12 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let dry_run = match args.command {
         Command::Index { dry_run, .. } | Command::Packs { dry_run, .. } | Command::Snapshots { dry_run, .. } => dry_run,
     };
-    let kind = if dry_run { LockKind::Shared } else { LockKind::Exclusive };
-    let lock = context.lock(&repository, kind, &context.monitor())?;
+    let monitor = context.monitor();
+    let lock = if dry_run {
+        context.lock(&repository, LockKind::Shared, &monitor)?
+    } else {
+        context.lock_to_replace(&repository, &monitor)?
+    };
     match args.command {
         Command::Index { read_all_packs, .. } => repair_index(read_all_packs, dry_run, &repository, &lock, context),
         Command::Packs { ids, .. } => repair_packs(&ids, dry_run, &repository, &lock, context),
@@ -126,7 +130,7 @@ fn repair_index(
         "the index is as it should be".clone_into(&mut text);
     } else if !dry_run {
         let report = index::execute(repository, &plan, options, lock, context.cancel(), &progress)?;
-        unreadable = report.unreadable_packs.len() as u64;
+        unreadable = report.unreadable_packs.len() as u64 + report.held.objects;
         text.push_str(&format!(
             "\nthe index describes {} more; {} written, {} deleted",
             count(report.added_packs as u64, "pack"),
@@ -136,6 +140,7 @@ fn repair_index(
         for (id, reason) in &report.unreadable_packs {
             text.push_str(&format!("\npack {id} cannot be read: {reason}"));
         }
+        text.push_str(&held_text(&report.held));
         value["report"] = json!(report);
     }
     progress.finish();
@@ -159,15 +164,18 @@ fn repair_packs(
     let mut progress = context.progress();
     let report = packs::repair(repository, &ids, !dry_run, lock, context.cancel(), &progress)?;
     progress.finish();
-    let text = format!(
+    let mut text = format!(
         "{} of {} saved, {} lost",
         count(report.saved_blobs, "blob"),
         count(report.packs.len() as u64, "pack"),
         count(report.lost_blobs.len() as u64, "blob"),
     );
+    text.push_str(&held_text(&report.held));
     let value = json!({"message_type": "summary", "dry_run": dry_run, "report": report});
     context.output().done(&value, text)?;
-    Ok(Exit::from_problems(report.lost_blobs.len() as u64))
+    Ok(Exit::from_problems(
+        report.lost_blobs.len() as u64 + report.held.objects,
+    ))
 }
 
 fn repair_snapshots(
@@ -181,18 +189,28 @@ fn repair_snapshots(
     let plan = snapshots::plan(repository, options, context.cancel(), &progress)?;
     let mut text = plan_text(&plan);
     let mut value = json!({"message_type": "summary", "dry_run": dry_run, "plan": plan});
+    let mut left = if plan.forget { 0 } else { plan.unreadable.len() as u64 };
     if !dry_run {
         let report = snapshots::execute(repository, &plan, lock, context.cancel(), &progress)?;
         for (old, new) in &report.replaced {
             text.push_str(&format!("\n{} is replaced by {}", old.short(), new.short()));
         }
         text.push_str(&format!("\n{} removed", count(report.removed.len() as u64, "snapshot")));
+        text.push_str(&held_text(&report.held));
+        left += report.held.objects;
         value["report"] = json!(report);
     }
     progress.finish();
     context.output().done(&value, text)?;
-    let left = if plan.forget { 0 } else { plan.unreadable.len() };
-    Ok(Exit::from_problems(left as u64))
+    Ok(Exit::from_problems(left))
+}
+
+/// A line about what stays, if something does.
+fn held_text(held: &Held) -> String {
+    if held.is_empty() {
+        return String::new();
+    }
+    format!("\n{held}; repair again when that time is over")
 }
 
 fn plan_text(plan: &snapshots::Plan) -> String {

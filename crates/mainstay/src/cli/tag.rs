@@ -5,8 +5,7 @@ use super::output::count;
 use super::selection::{FilterArgs, snapshots, tag_list};
 use crate::config::Misuse;
 use crate::exit::Exit;
-use repository::restic::lock::LockKind;
-use repository::restic::tag::{self, TagChange};
+use repository::restic::tag::{self, TagChange, TagReport};
 use serde_json::json;
 
 const EXAMPLES: &str = "Examples:
@@ -38,9 +37,9 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let change = change(&args)?;
     let repository = context.open()?;
     let monitor = context.monitor();
-    let lock = context.lock(&repository, LockKind::Exclusive, &monitor)?;
+    let lock = context.lock_to_replace(&repository, &monitor)?;
     let chosen = snapshots(&repository, &args.snapshots, &args.filter.filter(), &monitor)?;
-    let tagged = tag::tag(&repository, &chosen, &change, &lock, context.cancel())?;
+    let TagReport { tagged, held } = tag::tag(&repository, &chosen, &change, &lock, context.cancel())?;
     let mut text = format!("changed {}", count(tagged.len() as u64, "snapshot"));
     for one in &tagged {
         text.push_str(&format!(
@@ -50,9 +49,12 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
             one.tags.join(",")
         ));
     }
-    let value = json!({"message_type": "summary", "changed_snapshots": tagged.len(), "changed": tagged});
+    if !held.is_empty() {
+        text.push_str(&format!("\nthe old ones are still listed beside them: {held}"));
+    }
+    let value = json!({"message_type": "summary", "changed_snapshots": tagged.len(), "changed": tagged, "held": held});
     context.output().done(&value, text)?;
-    Ok(Exit::from_problems(monitor.problems()))
+    Ok(Exit::from_problems(monitor.problems() + held.objects))
 }
 
 fn change(args: &Args) -> Result<TagChange, Misuse> {

@@ -1,7 +1,6 @@
 //! Archives of a job: written, copied between places, expired.
 
 use super::Naming;
-use super::capture::{Capture, Written};
 use super::report::{Expired, Removed};
 use crate::clock;
 use crate::config::Misuse;
@@ -9,8 +8,8 @@ use crate::config::model::{self, ArchiveCompression, ArchiveFormat, Layout, Reci
 use crate::config::secret::{Secret, SecretReader, SecretSource};
 use jiff::tz::TimeZone;
 use repository::archive::{
-    self, AgeRecipients, CaptureOptions, CleanOptions, Compression, Encryption, Forgotten, GzipLevel, Manifest,
-    NameTemplate, NewArchive, OpenPgpKeys, Passphrase, WriteOptions, ZstdLevel,
+    self, AgeRecipients, CaptureOptions, CleanOptions, Compression, Contents, Encryption, Forgotten, GzipLevel,
+    Manifest, NameTemplate, NewArchive, OpenPgpKeys, Passphrase, WriteOptions, ZstdLevel,
 };
 use repository::retention::Policy;
 use repository::{Cancel, Held, Monitor};
@@ -69,15 +68,16 @@ impl<'a> ArchivePlace<'a> {
         }
     }
 
-    /// Write an archive of what is captured.
+    /// Write an archive.
     ///
     /// # Errors
-    /// Those of the sources and of the store; the archive is not listed then.
+    /// Those of the sources, or [`Error::UnreadableSnapshot`](repository::Error::UnreadableSnapshot), and of the store; the archive is
+    /// not listed then.
     pub fn write(
         &self,
         naming: &Naming,
         timezone: &TimeZone,
-        (capture, written): (Capture, &Written),
+        contents: Contents<'_>,
         options: CaptureOptions,
         cancel: &Cancel,
         monitor: &dyn Monitor,
@@ -101,8 +101,7 @@ impl<'a> ArchivePlace<'a> {
             capture: options,
             ..WriteOptions::new(encryption)
         };
-        let sources = capture.into_archive(naming, written);
-        let manifest = archive::write(&*self.store, &new, sources, &options, cancel, monitor)?;
+        let manifest = archive::write(&*self.store, &new, contents, &options, cancel, monitor)?;
         if self.format.layout == Layout::DailyWeekly {
             self.keep_weekly(&manifest, naming, timezone, cancel, monitor)?;
         }

@@ -7,6 +7,7 @@ use crate::config::model;
 use crate::source::{self, FILES, Item, Piece, Protected, Source, Stream, Surroundings};
 use crate::{clock, explain};
 use parking_lot::Mutex;
+use repository::archive::StoredItem;
 use repository::restic::backup::{self, MakeLast, PartTotals, Totals};
 use repository::{Filter, FilterBuilder, archive};
 use std::io::{self, Read};
@@ -92,6 +93,16 @@ impl Capture {
     /// Whether there is anything.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+
+    /// Where everything stands in a snapshot, in the order in which an archive holds it.
+    pub fn stored_items(&self) -> Vec<StoredItem> {
+        let stored = |wanted: &ToCapture| match &wanted.item {
+            Item::Path(path) => StoredItem::Path(source::logical(&backup::clean_path(path))),
+            Item::Stream(stream) => StoredItem::Stream(backup::clean_path(&stream.path)),
+        };
+        let last = StoredItem::Stream(manifest::PATH.into());
+        self.items.iter().map(stored).chain([last]).collect()
     }
 
     /// For a repository of restic's format.

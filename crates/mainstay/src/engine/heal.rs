@@ -251,10 +251,13 @@ impl DestinationReport {
         }
     }
 
-    /// It has everything now.
+    /// It has everything now, unless it cannot return what it has.
     fn heal(&mut self, copied: usize, newest: &str) {
         self.copied = copied;
-        if self.stored.is_none() && copied > 0 {
+        if self.stored.is_some() {
+            return;
+        }
+        if copied > 0 {
             self.stored = Some(Stored {
                 id: newest.to_owned(),
                 added_bytes: None,

@@ -11,6 +11,7 @@ pub mod parts;
 pub mod report;
 mod retention;
 mod run;
+mod write_archives;
 
 pub use capture::met_below;
 pub use heal::sync;

@@ -5,10 +5,10 @@ use super::destination::{Destination, open_all};
 use super::heal::{Wanted, heal};
 use super::report::{DestinationReport, Failure, RunReport, Stored};
 use super::retention::expire;
+use super::write_archives::Near;
 use super::{Host, Naming, job_tag, overlap};
 use crate::config::model::Job;
 use crate::source::{self, Protected, Surroundings};
-use repository::archive::CaptureOptions;
 use repository::restic::backup::{self, BackupOptions, Report};
 use repository::restic::lock::LockOptions;
 use repository::{Filter, Id, Substitute};
@@ -64,7 +64,7 @@ pub fn run(host: &Host<'_>, job: &Job, options: RunOptions) -> anyhow::Result<Ru
     };
     let captured = report
         .phase("capture", |report| run.fill_repositories(&destinations, report))
-        .and_then(|()| report.phase("archive", |report| run.write_archives(&destinations, report)));
+        .and_then(|near| report.phase("archive", |report| run.write_archives(&destinations, &near, report)));
     if let Some(manifest) = run.written.lock().take() {
         report.captured(manifest);
     }
@@ -101,19 +101,19 @@ fn own_directories(host: &Host<'_>, sources: &[Protected], destinations: &[Desti
 }
 
 /// What the steps of a run share.
-struct Run<'a> {
-    host: &'a Host<'a>,
-    job: &'a Job,
-    naming: &'a Naming,
+pub(super) struct Run<'a> {
+    pub host: &'a Host<'a>,
+    pub job: &'a Job,
+    pub naming: &'a Naming,
     sources: &'a [Protected],
-    filter: Filter,
-    one_file_system: bool,
-    options: RunOptions,
-    written: Written,
+    pub filter: Filter,
+    pub one_file_system: bool,
+    pub options: RunOptions,
+    pub written: Written,
 }
 
 impl Run<'_> {
-    fn capture(&self) -> anyhow::Result<Capture> {
+    pub fn capture(&self) -> anyhow::Result<Capture> {
         let surroundings = Surroundings {
             secrets: self.host.secrets,
             cancel: self.host.cancel,
@@ -126,8 +126,9 @@ impl Run<'_> {
         Ok(capture)
     }
 
-    /// Into all repositories of restic's format, from one reading.
-    fn fill_repositories(&self, destinations: &[Destination<'_>], report: &mut RunReport) -> anyhow::Result<()> {
+    /// Into all repositories of restic's format, from one reading; returns what is on this host now.
+    fn fill_repositories(&self, destinations: &[Destination<'_>], report: &mut RunReport) -> anyhow::Result<Near> {
+        let mut near = Near::default();
         let (numbers, targets): (Vec<usize>, Vec<backup::Destination<'_>>) = destinations
             .iter()
             .enumerate()
@@ -142,12 +143,13 @@ impl Run<'_> {
             })
             .unzip();
         if targets.is_empty() {
-            return Ok(());
+            return Ok(near);
         }
         let capture = self.capture()?;
         if capture.is_empty() {
-            return Ok(());
+            return Ok(near);
         }
+        near.items = capture.stored_items();
         let sources = capture.into_restic(self.naming, &self.written);
         let (cancel, monitor) = (self.host.cancel, self.host.monitor);
         let outcomes = backup::run_all(
@@ -161,14 +163,19 @@ impl Run<'_> {
         for (number, outcome) in numbers.into_iter().zip(outcomes) {
             let told = &mut report.destinations[number];
             match outcome {
-                Ok(stored) => told.stored = Some(stored_snapshot(&stored)),
+                Ok(stored) => {
+                    told.stored = Some(stored_snapshot(&stored));
+                    if let (Some((_, snapshot)), Some(_)) = (stored.snapshot, destinations[number].directory()) {
+                        near.snapshots.push((number, snapshot));
+                    }
+                }
                 Err(error) => {
                     monitor.problem(&told.name, &error.to_string());
                     told.fail(error.into());
                 }
             }
         }
-        Ok(())
+        Ok(near)
     }
 
     fn backup_options(&self) -> BackupOptions {
@@ -194,60 +201,8 @@ impl Run<'_> {
     }
 
     /// Databases among the files are captured as such.
-    fn substitute(&self) -> Option<Arc<dyn Substitute>> {
+    pub fn substitute(&self) -> Option<Arc<dyn Substitute>> {
         Some(Arc::new(source::InFiles::new(self.host.cancel.clone())))
-    }
-
-    /// Into archives. Places of the same kind get copies of the first one's, see [`heal`].
-    fn write_archives(&self, destinations: &[Destination<'_>], report: &mut RunReport) -> anyhow::Result<()> {
-        let mut written: Vec<usize> = Vec::new();
-        let host = self.host;
-        // A directory first: what is copied from there is not downloaded.
-        let mut numbers: Vec<usize> = (0..destinations.len()).collect();
-        numbers.sort_by_key(|number| destinations[*number].directory().is_none());
-        for number in numbers {
-            let Some(place) = destinations[number].archive() else {
-                continue;
-            };
-            let is_like = |other: &usize| destinations[*other].archive().is_some_and(|other| other.is_like(place));
-            if self.options.dry_run || written.iter().any(is_like) {
-                continue;
-            }
-            let options = CaptureOptions {
-                filter: self.filter.clone(),
-                one_file_system: self.one_file_system,
-                substitute: self.substitute(),
-                ..CaptureOptions::default()
-            };
-            let capture = (self.capture()?, &self.written);
-            let stored = place.write(
-                self.naming,
-                &self.job.timezone,
-                capture,
-                options,
-                host.cancel,
-                host.monitor,
-            );
-            let told = &mut report.destinations[number];
-            match stored {
-                Ok(manifest) => {
-                    report.problems = report.problems.max(manifest.counts.problems);
-                    told.stored = Some(Stored {
-                        id: manifest.name,
-                        added_bytes: None,
-                        stored_bytes: manifest.stored_bytes,
-                    });
-                    written.push(number);
-                }
-                Err(error) => {
-                    host.cancel.check()?;
-                    let error = Failure::from(error);
-                    host.monitor.problem(&told.name, &error.message);
-                    told.fail(error);
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@
 //! * [`mysql`]: a MariaDB server: every type, one table, accounts, what goes wrong, and writers meanwhile.
 //! * [`n8n`]: a real n8n: workflows that call each other, credentials and their key.
 //! * [`postgres`]: PostgreSQL servers: everything that they can hold, odd names, what goes wrong, and writers at work.
+//! * [`one_reading`]: archives that are made of the snapshot of the same run.
 //! * [`oracle`]: restic reads, checks, prunes and restores what we write, and we what it writes.
 //! * [`crash`]: the program dies, or its store fails, at every call; disks are full; stores lie.
 //! * [`damage`]: each kind of object damaged in each way: detected, named, and the rest restored.
@@ -55,6 +56,7 @@ mod mysql;
 mod n8n;
 mod named;
 mod object_lock;
+mod one_reading;
 mod oracle;
 mod peer;
 mod postgres;

@@ -5,6 +5,7 @@ use crate::peer::*;
 use crate::scene::{Ended, Scene};
 use serde_json::Value;
 use std::fs;
+use storage::{LocalStore, Store as _};
 use testkit::object_lock::{locked, versioned};
 use testkit::s3_server::{ACCESS_KEY, BUCKET, HttpCall, HttpFault, S3Server, SECRET_KEY};
 
@@ -153,6 +154,80 @@ fn missing_rights_are_still_an_error() {
     let ended = bucket.on(&["forget", "--keep-last", "1"]);
     assert!(ended.code == 1 && ended.stderr.contains("hint: "), "{ended}");
     assert!(ended.stderr.contains("permission denied"), "{ended}");
+}
+
+/// Once left an exclusive lock that nobody could remove, and more snapshots with each attempt.
+#[test]
+fn nothing_is_begun_without_the_right_to_delete() {
+    let bucket = Bucket::new(|call| match call.method.as_str() {
+        "DELETE" => HttpFault::Status(403),
+        _ => HttpFault::None,
+    });
+    let bucket = bucket.filled();
+    fs::write(bucket.scene.path("next"), "another").unwrap();
+    let objects = || {
+        let store = LocalStore::new(bucket.server.bucket_directory());
+        let listed = store.list("").unwrap().into_iter().map(|object| object.name);
+        listed.collect::<Vec<_>>()
+    };
+    let before = objects();
+    for arguments in [
+        &["tag", "--add", "x"][..],
+        &["purge", "--path", "a", "--yes"],
+        &["repair", "index", "--read-all-packs"],
+        &["repair", "snapshots", "--forget"],
+        &["key", "passwd", "--new-password-file", "next"],
+        &["key", "remove", "0"],
+    ] {
+        let ended = bucket.on(arguments);
+        assert!(
+            ended.code == 1 && ended.stderr.contains("nothing was changed"),
+            "{arguments:?}: {ended}"
+        );
+        assert!(
+            ended.stderr.contains("hint: Run it with credentials"),
+            "{arguments:?}: {ended}"
+        );
+        assert_eq!(objects(), before, "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_replaced_yet_is_told() {
+    let bucket = Bucket::new(locked).filled();
+    let tagged = bucket.on(&["tag", "--add", "x"]);
+    assert_eq!(tagged.code, 3, "{tagged}");
+    assert!(
+        tagged.stdout.contains("still listed") && tagged.stdout.contains(UNTIL),
+        "{tagged}"
+    );
+    assert!(bucket.on_ok(&["snapshots"]).contains("4 snapshots"));
+    let purged = bucket.on(&["purge", "--path", "a", "--yes"]);
+    assert_eq!(purged.code, 3, "{purged}");
+    assert!(
+        purged.stdout.contains("NOT DONE") && purged.stdout.contains(UNTIL),
+        "{purged}"
+    );
+    bucket.on_ok(&["check", "--read-data"]);
+    fs::write(bucket.scene.path("next"), "another").unwrap();
+    let changed = bucket.on(&["key", "passwd", "--new-password-file", "next"]);
+    assert_eq!(changed.code, 3, "{changed}");
+    assert!(changed.stderr.contains("it opens the repository still"), "{changed}");
+    for file in ["password", "next"] {
+        bucket.on_ok(&["--password-file", file, "snapshots"]);
+    }
+    let keys: Value = told(&bucket.on_ok(&["key", "list", "--json"]));
+    let other = keys
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|key| key["current"] == false)
+        .unwrap();
+    let removed = bucket.on(&["key", "remove", other["id"].as_str().unwrap()]);
+    assert!(
+        removed.code == 1 && removed.stderr.contains("opens the repository still"),
+        "{removed}"
+    );
 }
 
 #[test]

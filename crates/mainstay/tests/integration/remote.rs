@@ -3,6 +3,7 @@
 use crate::peer::*;
 use crate::scene::{Ended, Scene};
 use std::fs;
+use storage::{LocalStore, Store as _};
 use testkit::rclone_server::{PASSWORD, RcloneServer, USER};
 use testkit::tree::TreeSpec;
 
@@ -92,6 +93,33 @@ fn heavy_an_append_only_server_takes_backups_and_refuses_to_forget() {
         "{refused}"
     );
     ok(&scene, &server, &["check"]);
+    let password = fs::read_to_string(scene.path("password")).unwrap();
+    fs::write(scene.path("second"), password.repeat(2)).unwrap();
+    ok(&scene, &server, &["key", "add", "--new-password-file", "second"]);
+    let objects = || server_objects(&server);
+    let before = objects();
+    for arguments in [
+        &["tag", "--add", "x"][..],
+        &["purge", "--path", &source, "--yes"],
+        &["repair", "index", "--read-all-packs"],
+        &["key", "passwd", "--new-password-file", "password"],
+    ] {
+        let refused = run(&scene, &server, arguments);
+        assert_eq!(refused.code, 1, "{arguments:?}: {refused}");
+        assert!(
+            refused.stderr.contains("nothing was changed") && refused.stderr.contains("hint: "),
+            "{arguments:?}: {refused}"
+        );
+        assert_eq!(objects(), before, "{arguments:?}");
+    }
+    ok(&scene, &server, &["check", "--read-data"]);
+}
+
+/// What is on the server's disk but for locks.
+fn server_objects(server: &RcloneServer) -> Vec<String> {
+    let store = LocalStore::new(server.files().join("repository"));
+    let listed = store.list("").unwrap().into_iter().map(|object| object.name);
+    listed.filter(|name| !name.starts_with("locks/")).collect()
 }
 
 #[test]

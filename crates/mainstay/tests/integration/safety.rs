@@ -1,5 +1,6 @@
 //! What is not to happen, whatever a user does.
 
+use crate::jobs::Jobs;
 use crate::scene::{Scene, wait_until};
 use std::fs;
 use std::io::Write as _;
@@ -164,4 +165,37 @@ fn a_backup_whose_lock_was_removed_fails() {
     assert!(scene.objects("snapshots").is_empty());
     scene.ok(&["backup", "source"]);
     scene.ok(&["check", "--read-data"]);
+}
+
+/// Once removed files that were only missing in the snapshot because they could not be read.
+#[test]
+fn an_incomplete_snapshot_is_no_reason_to_remove_anything() {
+    let jobs = Jobs::new(
+        "
+repositories:
+  main: {url: ./main, password: {file: password}}
+jobs:
+  data:
+    sources:
+      - files: ./data
+      - command: {run: [sh, -c, 'exit 3'], name: dump.sql}
+",
+    );
+    assert_eq!(jobs.run(&["run", "--init"]).code, 3);
+    fs::create_dir_all(jobs.scene.path("out/command")).unwrap();
+    fs::write(jobs.scene.path("out/command/dump.sql"), "of yesterday").unwrap();
+    let restore = ["-r", "main", "restore", "latest", "--target", "out"];
+    for more in [&["--delete"][..], &["--delete", "--dry-run"]] {
+        let refused = jobs.run(&[&restore, more].concat());
+        assert_eq!(refused.code, 1, "{refused}");
+        assert!(
+            refused.stderr.contains("1 entry is missing in the snapshot")
+                && refused
+                    .stderr
+                    .contains("hint: Restore without `--delete`, or another snapshot."),
+            "{refused}"
+        );
+    }
+    assert_eq!(jobs.run(&restore).code, 0);
+    assert!(jobs.scene.path("out/command/dump.sql").exists());
 }

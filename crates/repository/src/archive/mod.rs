@@ -1,7 +1,7 @@
 //! Archives: one object per run that standard tools read.
 //!
 //! ```text
-//!  sources ─▶ tar ─▶ zstd | gzip | nothing ─▶ age | OpenPGP | nothing ─▶ one object, or numbered parts ─▶ store
+//!  sources, or a snapshot ─▶ tar ─▶ zstd | gzip | nothing ─▶ age | OpenPGP | nothing ─▶ one object, or numbered parts ─▶ store
 //! ```
 //!
 //! `tar`, `zstd`, `gzip`, `age` and `gpg` are enough to get everything back: `age -d FILE | zstd -d | tar -x`. Beside each archive
@@ -41,7 +41,7 @@ mod seekable;
 mod sparse;
 mod writer;
 
-pub use capture::{CaptureOptions, MakeLast, Source};
+pub use capture::{CaptureOptions, Contents, FromSnapshot, MakeLast, Source, StoredItem};
 pub use clean::{CleanOptions, clean};
 pub use compression::{Compression, GzipLevel, ZstdLevel};
 pub use encryption::{AgeRecipients, Encryption, Identity, Keys, OpenPgpKeys, Passphrase};

@@ -64,6 +64,16 @@ impl SparseMap {
         text
     }
 
+    /// What of this range of the file is stored.
+    pub fn stored(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+        let first = self.parts.partition_point(|part| part.end <= range.start);
+        let parts = self.parts[first..].iter();
+        let end = range.end;
+        parts
+            .take_while(move |part| part.start < end)
+            .map(move |part| part.start.max(range.start)..part.end.min(end))
+    }
+
     /// Where the bytes `range` of what is stored belong in the file.
     pub fn places(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         let first = self
@@ -171,6 +181,16 @@ mod tests {
         assert_eq!(places(10..15), [50..55]);
         assert_eq!(places(114..115), [199..200]);
         assert_eq!(SparseMap::whole(0).places(0..0).count(), 0);
+    }
+
+    #[test]
+    fn places_are_stored_or_not() {
+        let map = map(&[10..20, 50..55, 100..200], 300);
+        let stored = |range| map.stored(range).collect::<Vec<_>>();
+        assert_eq!(stored(0..300), [10..20, 50..55, 100..200]);
+        assert_eq!(stored(15..52), [15..20, 50..52]);
+        assert_eq!(stored(20..50), []);
+        assert_eq!(stored(200..300), []);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::restic::restore::{RestoreOptions, RestoreReport};
 use crate::restic::select::SnapshotFilter;
 use crate::restic::snapshot::Snapshot;
 use crate::retention::{GroupBy, Policy};
-use crate::{Held, Id, Monitor, Result};
+use crate::{Error, Held, Id, Monitor, Result};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -97,6 +97,23 @@ fn split(text: &str) -> (&str, Option<PathBuf>) {
 /// Is told of each entry: its absolute path below what was selected, and what it is. The answer says whether what is in a directory is
 /// wanted; it may be told of all the same.
 pub type EachEntry<'e> = dyn FnMut(&Path, &Node) -> Result<Descend> + 'e;
+
+/// Whatever else is in a target is removed only if everything that was there is known: what could not be read may be missing only here.
+///
+/// # Errors
+/// [`Error::Refused`] if there were problems.
+pub(crate) fn refuse_if_incomplete(what: &str, problems: u64) -> Result<()> {
+    if problems == 0 {
+        return Ok(());
+    }
+    let entries = if problems == 1 { "entry is" } else { "entries are" };
+    Err(Error::Refused {
+        message: format!(
+            "{problems} {entries} missing in the {what} or not as they were, and what it lacks would be removed"
+        ),
+        hint: format!("Restore without `--delete`, or another {what}."),
+    })
+}
 
 /// What is to be forgotten.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! Snapshots in restic's format.
 
+use super::refuse_if_incomplete;
 use super::{
     EachEntry, ForgetDecision, ForgetGroup, ForgetOptions, ForgetPlan, Forgetting, Forgotten, PointFilter,
     RestorePoint, RestorePoints, Selected, split,
@@ -129,8 +130,12 @@ impl RestorePoints for Snapshots {
     }
 
     fn restore(&self, point: &Selected, options: &RestoreOptions, monitor: &dyn Monitor) -> Result<RestoreReport> {
+        let point = selected(point)?;
+        if options.delete {
+            refuse_if_incomplete("snapshot", point.snapshot.mainstay_problems.unwrap_or_default())?;
+        }
         let index = self.repository.load_readable_index(monitor)?;
-        let root = selected(point)?.tree(&self.repository, &index)?;
+        let root = point.tree(&self.repository, &index)?;
         restore::restore(&self.repository, &index, &root, options, &self.cancel, monitor)
     }
 

@@ -4,7 +4,7 @@
 
 mod tape;
 
-use super::compress::Opener;
+use super::blob_reader::BlobReader;
 use super::index::Index;
 use super::node::Node;
 use super::pack::BlobKind;
@@ -96,34 +96,14 @@ fn with_readers<T>(repository: &Repository, index: &Index, work: impl FnOnce(Rea
 }
 
 fn read_all(repository: &Repository, index: &Index, jobs: &Receiver<Job>, spares: &Receiver<Vec<u8>>) {
-    let mut opener = Opener::new();
+    let mut reader = BlobReader::new(repository, index);
     for Job { id, done } in jobs {
-        let quick = opener
-            .as_mut()
-            .ok()
-            .and_then(|opener| read_quickly(repository, index, &id, opener, spares));
-        let content = quick.map_or_else(|| repository.read_blob(index, BlobKind::Data, &id), Ok);
+        // Memory that is there already.
+        let mut plain = spares.try_recv().unwrap_or_default();
+        let content = reader.read(&id, &mut plain).map(|()| plain);
         // Nobody waits for it any more if the work ended early.
         done.send(content).unwrap_or_default();
     }
-}
-
-/// The usual case, with a context that is reused; whatever is wrong is found out by the thorough way.
-fn read_quickly(
-    repository: &Repository,
-    index: &Index,
-    id: &Id,
-    opener: &mut Opener,
-    spares: &Receiver<Vec<u8>>,
-) -> Option<Vec<u8>> {
-    let found = index.find(BlobKind::Data, id)?;
-    let (start, length) = (u64::from(found.blob.offset), u64::from(found.blob.length));
-    let name = super::object::ObjectKind::Pack.object_name(&found.pack);
-    let sealed = repository.store().read_range(&name, start..start + length).ok()?;
-    // Memory that is there already.
-    let mut plain = spares.try_recv().unwrap_or_default();
-    opener.open(repository.key(), &found.blob, &sealed, &mut plain).ok()?;
-    Some(plain)
 }
 
 /// What is written, in order.

@@ -3,6 +3,7 @@
 //! Source of all formats here: restic's design document (`doc/design.rst`); where it and a stock restic disagree, restic is right.
 
 pub mod backup;
+pub mod blob_reader;
 pub mod cache;
 pub mod check;
 pub mod chunker;
@@ -29,6 +30,7 @@ pub mod polynomial;
 pub mod prune;
 pub mod purge;
 pub mod repair;
+pub mod replace;
 pub mod repository;
 pub mod restore;
 pub mod select;

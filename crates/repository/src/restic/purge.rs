@@ -9,15 +9,16 @@ use super::lock::Lock;
 use super::node::Node;
 use super::object::ObjectKind;
 use super::pack::{self, BlobKind};
-use super::prune::execute::{delete_all, demand_exclusive};
+use super::prune::execute::{delete_unless_held, demand_exclusive};
 use super::prune::{self, MaxUnused, PruneOptions};
 use super::repair::snapshots::store_trees;
+use super::replace::Replacer;
 use super::repository::Repository;
 use super::select::SnapshotFilter;
 use super::snapshot::Snapshot;
 use super::tree::Tree;
 use super::walk::{Fold, Step, fold};
-use crate::{Cancel, Error, Filter, Id, Monitor, Result};
+use crate::{Cancel, Error, Filter, Held, Id, Monitor, Result};
 use hashbrown::{HashMap, HashSet};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -78,8 +79,11 @@ pub struct PurgeReport {
     pub replaced: Vec<(Id, Option<Id>)>,
     /// Pieces of content and directories that are gone.
     pub blobs_gone: usize,
-    /// Pieces that other files, which do not match, have in common with what matched: they stay, as content of those files.
+    /// Pieces that other files, which do not match, have in common with what matched: they stay, as content of those files. What the store
+    /// keeps for a time is among them.
     pub blobs_shared: usize,
+    /// What was to go, and stays because the store keeps it for a time.
+    pub held: Held,
     /// Packs that hold something which no index lists: what is in them cannot be told.
     pub unexplained_packs: Vec<Id>,
     /// Space that was given back, bytes.
@@ -89,7 +93,7 @@ pub struct PurgeReport {
 impl PurgeReport {
     /// Whether nothing of it can be left but what other files have in common with it.
     pub fn is_proven(&self) -> bool {
-        self.unexplained_packs.is_empty()
+        self.unexplained_packs.is_empty() && self.held.is_empty()
     }
 }
 
@@ -143,7 +147,8 @@ pub fn plan(
 /// Remove what the plan says, and look whether it is gone. Needs the exclusive lock.
 ///
 /// # Errors
-/// Those of the store. Until the old snapshots are removed, which comes after the new ones are stored, nothing is lost.
+/// [`Error::AppendOnly`] before anything is changed; those of the store. Until the old snapshots are removed, which comes after the new
+/// ones are stored, nothing is lost.
 pub fn execute(
     repository: &Repository,
     options: &PurgeOptions,
@@ -153,6 +158,8 @@ pub fn execute(
     monitor: &dyn Monitor,
 ) -> Result<PurgeReport> {
     demand_exclusive(lock)?;
+    repository.demand_deletion(&[ObjectKind::Snapshot, ObjectKind::Index, ObjectKind::Pack])?;
+    let replacer = Replacer::new(repository)?;
     monitor.phase("storing directories");
     store_trees(repository, &plan.trees, lock, cancel, monitor)?;
     let mut replaced = Vec::new();
@@ -160,18 +167,19 @@ pub fn execute(
         lock.check()?;
         let new = one
             .tree
-            .map(|tree| replace(repository, &one.id, tree, &options.content))
+            .map(|tree| replace(repository, &replacer, &one.id, tree, &options.content))
             .transpose()?;
         replaced.push((one.id, new));
     }
     let old: Vec<Id> = plan.snapshots.iter().map(|one| one.id).collect();
-    delete_all(repository, ObjectKind::Snapshot, &old, lock, cancel)?;
+    let mut held = delete_unless_held(repository, ObjectKind::Snapshot, &old, lock, cancel)?.held;
     let everything = PruneOptions {
         max_unused: MaxUnused::Bytes(0),
         ..PruneOptions::default()
     };
     let prepared = prune::prepare(repository, lock, &everything, cancel, monitor)?;
-    prune::execute(repository, &prepared, &everything, lock, cancel, monitor)?;
+    let pruned = prune::execute(repository, &prepared, &everything, lock, cancel, monitor)?;
+    held.add(pruned.held);
     monitor.phase("looking whether it is gone");
     let index = repository.load_index()?;
     if let Some(cache) = repository.cache() {
@@ -184,20 +192,19 @@ pub fn execute(
         replaced,
         blobs_gone: plan.blobs.len() - shared,
         blobs_shared: shared,
+        held,
         unexplained_packs: unexplained(repository, &index)?,
-        freed_bytes: prepared.plan.freed_bytes,
+        freed_bytes: pruned.deleted_bytes.saturating_sub(pruned.copied_bytes),
     })
 }
 
 /// Store the snapshot with another tree; returns its id.
-fn replace(repository: &Repository, id: &Id, tree: Id, content: &Filter) -> Result<Id> {
+fn replace(repository: &Repository, replacer: &Replacer<'_>, id: &Id, tree: Id, content: &Filter) -> Result<Id> {
     let mut snapshot: Snapshot = repository.read_json(ObjectKind::Snapshot, id)?;
     snapshot.tree = tree;
     snapshot.original = snapshot.original.or(Some(*id));
     snapshot.paths.retain(|path| !content.includes(Path::new(path)));
-    let new = repository.write_json(ObjectKind::Snapshot, &snapshot)?;
-    repository.confirm(ObjectKind::Snapshot, &new, None)?;
-    Ok(new)
+    replacer.store(&snapshot)
 }
 
 /// Packs that are larger than what the index says is in them, or that it does not list.

@@ -245,6 +245,28 @@ impl Repository {
         Ok(self.store.delete(&kind.object_name(id))?)
     }
 
+    /// That objects of these kinds can be deleted as far as rights go, before anything is done that needs it. Asked by deleting what is not
+    /// there, which a store that only lets objects be added refuses, too.
+    ///
+    /// # Errors
+    /// [`Error::AppendOnly`].
+    pub fn demand_deletion(&self, kinds: &[ObjectKind]) -> Result<()> {
+        for kind in kinds {
+            let nothing = kind.object_name(&Id(rand::random()));
+            // Whatever else is wrong is found out when it matters.
+            if let Err(error) = self.store.delete(&nothing)
+                && error.kind == ErrorKind::PermissionDenied
+            {
+                return Err(Error::AppendOnly {
+                    location: self.store.location(),
+                    object: kind.name(),
+                    source: error,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Where every blob is, as the repository's index files say now.
     ///
     /// Whoever uses snapshots and the index together reads the snapshots' list first: an index that is read later knows

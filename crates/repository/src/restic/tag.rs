@@ -2,10 +2,11 @@
 
 use super::lock::Lock;
 use super::object::ObjectKind;
-use super::prune::execute::{delete_all, demand_exclusive};
+use super::prune::execute::{delete_unless_held, demand_exclusive};
+use super::replace::Replacer;
 use super::repository::Repository;
 use super::snapshot::Snapshot;
-use crate::{Cancel, Error, Id, Result};
+use crate::{Cancel, Error, Held, Id, Result};
 use serde::Serialize;
 
 /// What becomes of the labels.
@@ -54,18 +55,31 @@ pub struct Tagged {
     pub tags: Vec<String>,
 }
 
+/// What was done.
+#[derive(Clone, Debug, Default)]
+pub struct TagReport {
+    /// Those that were written anew.
+    pub tagged: Vec<Tagged>,
+    /// Old ones that stay beside the new ones because the store keeps them for a time.
+    pub held: Held,
+}
+
 /// Change the labels of these snapshots; those that would not change are left alone. Needs the exclusive lock.
 ///
 /// Each new snapshot is stored before the old one is deleted, so that a crash leaves two at worst, and never none.
+///
+/// # Errors
+/// [`Error::AppendOnly`] before anything is changed; those of the store.
 pub fn tag(
     repository: &Repository,
     snapshots: &[(Id, Snapshot)],
     change: &TagChange,
     lock: &Lock,
     cancel: &Cancel,
-) -> Result<Vec<Tagged>> {
+) -> Result<TagReport> {
     demand_exclusive(lock)?;
-    let mut tagged = Vec::new();
+    repository.demand_deletion(&[ObjectKind::Snapshot])?;
+    let (replacer, mut report) = (Replacer::new(repository)?, TagReport::default());
     for (old, snapshot) in snapshots {
         let tags = change.apply(snapshot.tags());
         if tags == snapshot.tags() {
@@ -76,16 +90,17 @@ pub fn tag(
         let mut changed = snapshot.clone();
         changed.tags = Some(tags.clone());
         changed.original = changed.original.or(Some(*old));
-        let new = repository.write_json(ObjectKind::Snapshot, &changed)?;
+        let new = replacer.store(&changed)?;
         if new == *old {
             return Err(Error::Verification(
                 "a changed snapshot has the id of the old one".to_owned(),
             ));
         }
-        delete_all(repository, ObjectKind::Snapshot, &[*old], lock, cancel)?;
-        tagged.push(Tagged { old: *old, new, tags });
+        let deleted = delete_unless_held(repository, ObjectKind::Snapshot, &[*old], lock, cancel)?;
+        report.held.add(deleted.held);
+        report.tagged.push(Tagged { old: *old, new, tags });
     }
-    Ok(tagged)
+    Ok(report)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Plain archives, with the tools that users have as the oracles.
 //!
 //! - `reading`: what was written comes back
+//! - `snapshot`: archives made of a snapshot instead of the sources
 //! - `support`: a directory with a source and a store
 //! - `changes`: files that change while they are read
 //! - `crashes`: the store fails, or the program dies, at every call
@@ -12,4 +13,5 @@ mod crashes;
 mod latest;
 mod oracles;
 mod reading;
+mod snapshot;
 mod support;

@@ -56,6 +56,7 @@ fn labels_change_and_restic_sees_it() {
     assert_eq!(
         tag(&repository, &old, &change, &lock, &Cancel::default())
             .unwrap()
+            .tagged
             .len(),
         3
     );
@@ -67,6 +68,7 @@ fn labels_change_and_restic_sees_it() {
     assert!(
         tag(&repository, &new, &change, &lock, &Cancel::default())
             .unwrap()
+            .tagged
             .is_empty()
     );
     drop(lock);

@@ -113,7 +113,7 @@ impl Walker<'_> {
 
     /// Whether the last piece of the task holds this directory open anyway.
     fn holds(&self, dir: &Arc<OwnedFd>) -> bool {
-        matches!(self.task.pieces.last(), Some(Piece::Small { dir: last, .. }) if Arc::ptr_eq(last, dir))
+        matches!(self.out.last(), Some(Piece::Small { dir: last, .. }) if Arc::ptr_eq(last, dir))
     }
 
     fn opened_file(&mut self, place: &Place<'_>) -> Result<std::io::Result<()>> {
@@ -166,14 +166,11 @@ impl Walker<'_> {
             left_bytes: AtomicU64::new(data_bytes),
             is_reported: AtomicBool::new(false),
         });
-        self.task.push(Piece::Head(Box::new(head)), 0);
-        self.task.push(Piece::Bytes(text.unwrap_or_default()), 0);
+        self.push(Piece::Head(Box::new(head)), 0)?;
+        self.push(Piece::Bytes(text.unwrap_or_default()), 0)?;
         let mut start = 0;
         while start < data_bytes {
-            let room = self
-                .frame_bytes
-                .saturating_sub(self.task.weight_bytes)
-                .max(MIN_PART_BYTES);
+            let room = self.out.room().max(MIN_PART_BYTES);
             let range = start..data_bytes.min(start + room);
             start = range.end;
             self.push(

@@ -1,7 +1,7 @@
-//! From sources to frames of a tar stream.
+//! From sources, or from a snapshot of them, to frames of a tar stream.
 //!
 //! ```text
-//!  walk ──▶ tasks ──▶ segment: open, read, headers ─▶ compress ──▶ frames in order
+//!  walk | stored ──▶ tasks ──▶ segment: open, read, headers ─▶ compress ──▶ frames in order
 //! ```
 //!
 //! One thread walks; some threads read and compress, each a whole frame, so that small files are read side by side and no byte is
@@ -9,31 +9,37 @@
 //! whatever happens to the file meanwhile.
 
 mod files;
+mod holes;
 mod queue;
 mod segment;
+mod snapshot;
 mod source;
+mod stored;
 mod stream;
 mod task;
 mod walk;
 
 pub(super) use queue::{Frame, Frames};
-pub use source::{CaptureOptions, MakeLast, Source};
+pub use snapshot::{FromSnapshot, StoredItem};
+pub use source::{CaptureOptions, Contents, MakeLast, Source};
 
 use super::compression::Compression;
 use crate::local::users::Users;
 use crate::{Cancel, Monitor, Result};
+use queue::TaskWriter;
 use segment::Reader;
 use std::collections::HashMap;
 use std::num::NonZero;
+use stored::StoredWalker;
 use walk::Walker;
 
 /// More threads than this do not fit into the memory that an archive may take.
 const MAX_THREADS: usize = 6;
 
-/// Capture `sources`, and have `take` do something with the frames; returns what it returns. An error in a source is the last
+/// Capture `contents`, and have `take` do something with the frames; returns what it returns. An error in a source is the last
 /// item of the frames.
 pub(super) fn capture<T>(
-    sources: Vec<Source>,
+    contents: Contents<'_>,
     options: &CaptureOptions,
     compression: Compression,
     cancel: &Cancel,
@@ -43,27 +49,36 @@ pub(super) fn capture<T>(
     let users = Users::load();
     let threads = threads(options);
     let (tasks, worker, frames) = queue::queue(threads + 2);
-    let reader = || Reader { users: &users, monitor };
-    let walker = Walker {
-        options,
-        reader: reader(),
-        cancel,
-        tasks: tasks.clone(),
-        frame_bytes: compression.frame_bytes() as u64,
-        task: task::Task::default(),
-        first_names: HashMap::new(),
-        found: 0,
-        found_bytes: 0,
+    let snapshot = contents.snapshot();
+    let reader = || Reader {
+        users: &users,
+        monitor,
+        blobs: snapshot.map(FromSnapshot::reader),
+    };
+    let out = TaskWriter::new(tasks.clone(), compression.frame_bytes() as u64, cancel);
+    let walking = reader();
+    let walk = move || match contents {
+        Contents::Snapshot(snapshot) => StoredWalker::new(snapshot, out, cancel, monitor).run(),
+        Contents::Sources(sources) => Walker {
+            options,
+            reader: walking,
+            cancel,
+            out,
+            first_names: HashMap::new(),
+            found: 0,
+            found_bytes: 0,
+        }
+        .run(sources),
     };
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            if let Err(error) = walker.run(sources) {
+            if let Err(error) = walk() {
                 tasks.fail(error);
             }
         });
         for _ in 0..threads {
             let (worker, reader) = (worker.clone(), reader());
-            scope.spawn(move || worker.run(&reader, compression));
+            scope.spawn(move || worker.run(reader, compression));
         }
         drop(worker);
         take(frames)

@@ -4,10 +4,11 @@
 //! no more of them exist than there are places.
 
 use super::segment::{Reader, Segment};
-use super::task::Task;
+use super::task::{Piece, Task};
 use crate::archive::compression::{Compression, FrameEncoder};
 use crate::archive::entry::Entry;
-use crate::{Error, Result};
+use crate::archive::header::END_BYTES;
+use crate::{Cancel, Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 /// A frame of the archive.
@@ -34,6 +35,14 @@ struct Job {
 pub struct TaskSender {
     jobs: Sender<Job>,
     promises: Sender<Promise>,
+}
+
+/// Puts tasks together.
+pub struct TaskWriter<'a> {
+    tasks: TaskSender,
+    task: Task,
+    frame_bytes: u64,
+    cancel: &'a Cancel,
 }
 
 /// Works on tasks.
@@ -79,14 +88,77 @@ impl TaskSender {
     }
 }
 
+impl<'a> TaskWriter<'a> {
+    /// Tasks of which each becomes a frame of about so many bytes.
+    pub fn new(tasks: TaskSender, frame_bytes: u64, cancel: &'a Cancel) -> Self {
+        Self {
+            tasks,
+            task: Task::default(),
+            frame_bytes,
+            cancel,
+        }
+    }
+
+    /// Add a piece, for which `opens` files stay open.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] if nobody takes frames any more, or that was asked for.
+    pub fn push(&mut self, piece: Piece, opens: usize) -> Result<()> {
+        self.task.push(piece, opens);
+        if self.task.is_full(self.frame_bytes) {
+            self.send()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Begin another frame if this one is half full, and so many bytes more would be too many.
+    ///
+    /// # Errors
+    /// As [`TaskWriter::push`].
+    pub fn make_room(&mut self, bytes: u64) -> Result<()> {
+        let weight = self.task.weight_bytes;
+        if weight >= self.frame_bytes / 2 && weight + bytes > self.frame_bytes {
+            self.send()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Bytes that the frame has room for.
+    pub fn room(&self) -> u64 {
+        self.frame_bytes.saturating_sub(self.task.weight_bytes)
+    }
+
+    /// What was pushed last.
+    pub fn last(&self) -> Option<&Piece> {
+        self.task.pieces.last()
+    }
+
+    /// The end of the archive.
+    ///
+    /// # Errors
+    /// As [`TaskWriter::push`].
+    pub fn finish(mut self) -> Result<()> {
+        self.task.push(Piece::Bytes(vec![0; END_BYTES]), 0);
+        self.send()
+    }
+
+    /// Hand the task over.
+    fn send(&mut self) -> Result<()> {
+        self.cancel.check()?;
+        self.tasks.send(std::mem::take(&mut self.task))
+    }
+}
+
 impl Worker {
     /// Make frames until there are no more tasks.
-    pub fn run(self, reader: &Reader<'_>, compression: Compression) {
+    pub fn run(self, mut reader: Reader<'_>, compression: Compression) {
         let mut encoder = compression.frame_encoder();
         let mut segment = Segment::default();
         for Job { task, result } in self.jobs {
             let frame = match &mut encoder {
-                Ok(encoder) => make(reader, encoder, task, &mut segment),
+                Ok(encoder) => make(&mut reader, encoder, task, &mut segment),
                 Err(_) => Err(Error::Verification("the compressor cannot be set up".to_owned())),
             };
             // Whoever stops listening has an error already; the queue goes on being emptied.
@@ -95,7 +167,7 @@ impl Worker {
     }
 }
 
-fn make(reader: &Reader<'_>, encoder: &mut FrameEncoder, task: Task, segment: &mut Segment) -> Result<Frame> {
+fn make(reader: &mut Reader<'_>, encoder: &mut FrameEncoder, task: Task, segment: &mut Segment) -> Result<Frame> {
     reader.read(task, segment)?;
     Ok(Frame {
         content: encoder.encode(&segment.bytes)?,

@@ -1,5 +1,6 @@
 //! From a task to bytes of the tar stream. Whatever happens to a file meanwhile, as many bytes follow its header as it says.
 
+use super::snapshot::SnapshotReader;
 use super::source::shown;
 use super::task::{Head, LargeFile, Piece, Task};
 use crate::archive::entry::{Entry, EntryKind};
@@ -9,7 +10,7 @@ use crate::local::node::node_from_stat;
 use crate::local::scan::open_file;
 use crate::local::users::Users;
 use crate::local::xattr::xattrs_of_fd;
-use crate::{Counters, Error, Monitor, Result};
+use crate::{Counters, Error, Id, Monitor, Result};
 use std::ffi::OsStr;
 use std::io;
 use std::ops::Range;
@@ -33,14 +34,16 @@ pub struct Segment {
 pub struct Reader<'a> {
     pub users: &'a Users,
     pub monitor: &'a dyn Monitor,
+    /// Where an archive comes from that is made of a snapshot.
+    pub blobs: Option<SnapshotReader<'a>>,
 }
 
 impl Reader<'_> {
     /// The bytes of a task, in `segment`, whose room is used again.
     ///
     /// # Errors
-    /// Only defects: what cannot be read is reported to the monitor.
-    pub fn read(&self, task: Task, segment: &mut Segment) -> Result<()> {
+    /// [`Error::UnreadableSnapshot`]; what cannot be read of the sources is reported to the monitor.
+    pub fn read(&mut self, task: Task, segment: &mut Segment) -> Result<()> {
         segment.bytes.clear();
         segment.entries.clear();
         for piece in task.pieces {
@@ -49,6 +52,7 @@ impl Reader<'_> {
                 Piece::Head(head) => self.head(segment, &head)?,
                 Piece::Bytes(bytes) => segment.bytes.extend_from_slice(&bytes),
                 Piece::Range { file, range } => self.range(segment, &file, range),
+                Piece::Blob { id, range } => self.blob(segment, &id, range)?,
             }
         }
         Ok(())
@@ -169,6 +173,14 @@ impl Reader<'_> {
                 self.report_change(&file.file, &file.stat, &file.name);
             }
         }
+    }
+
+    fn blob(&mut self, segment: &mut Segment, id: &Id, range: Range<u64>) -> Result<()> {
+        let missing = || Error::Verification("an archive of the sources has blobs".to_owned());
+        let content = self.blobs.as_mut().ok_or_else(missing)?.read(id, &range)?;
+        segment.bytes.extend_from_slice(content);
+        Counters::add(&self.monitor.counters().bytes, range.end - range.start);
+        Ok(())
     }
 
     fn report_once(&self, file: &LargeFile, error: Option<io::Error>) {

@@ -1,11 +1,36 @@
 //! What goes into an archive.
 
+use super::snapshot::FromSnapshot;
 use crate::{Filter, Result, Substitute};
 use std::ffi::OsString;
 use std::io::{Cursor, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Where what goes into an archive comes from.
+pub enum Contents<'a> {
+    /// From where it is, read now.
+    Sources(Vec<Source>),
+    /// From a snapshot, which is what it was when that was made.
+    Snapshot(&'a FromSnapshot<'a>),
+}
+
+impl<'a> Contents<'a> {
+    /// The snapshot, if it is one.
+    pub(in crate::archive) fn snapshot(&self) -> Option<&'a FromSnapshot<'a>> {
+        match self {
+            Self::Sources(_) => None,
+            Self::Snapshot(snapshot) => Some(snapshot),
+        }
+    }
+}
+
+impl From<Vec<Source>> for Contents<'_> {
+    fn from(sources: Vec<Source>) -> Self {
+        Self::Sources(sources)
+    }
+}
 
 /// Something to capture, and the path that it gets in the archive.
 pub struct Source {

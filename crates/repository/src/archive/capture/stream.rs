@@ -12,6 +12,7 @@ use crate::archive::entry::EntryKind;
 use crate::archive::header::padding;
 use crate::restic::node::{Node, NodeKind};
 use crate::{Counters, Error, Result, clock};
+use jiff::Timestamp;
 use std::io::Read;
 
 /// Longest member that a stream becomes, bytes.
@@ -26,10 +27,7 @@ impl Walker<'_> {
             finish,
             required,
         } = stream;
-        let node = Node {
-            mtime: clock::now(),
-            ..Node::new("", NodeKind::File, STREAM_MODE)
-        };
+        let node = stream_node(clock::now());
         let first = read_part(&mut reader, name).and_then(|part| {
             // Only a stream that ended well is worth a member.
             if part.size < PART_BYTES {
@@ -62,13 +60,7 @@ impl Walker<'_> {
     }
 
     fn part(&mut self, name: &[u8], node: &Node, part: Part, number: u32) -> Result<()> {
-        let mut name = name.to_vec();
-        if number > 0 {
-            name.extend(format!(".part{number:06}").into_bytes());
-        }
-        let mut head = Head::new(&name, node.clone(), EntryKind::File);
-        head.stored_bytes = part.size;
-        head.part = number;
+        let head = part_head(name, node, part.size, number);
         self.found_bytes += part.size;
         self.push(Piece::Head(Box::new(head)), 0)?;
         for chunk in part.chunks {
@@ -77,6 +69,26 @@ impl Walker<'_> {
         }
         self.push(Piece::Bytes(vec![0; padding(part.size)]), 0)
     }
+}
+
+/// What is known of every stream.
+pub fn stream_node(mtime: Timestamp) -> Node {
+    Node {
+        mtime,
+        ..Node::new("", NodeKind::File, STREAM_MODE)
+    }
+}
+
+/// The head of a stream's member: of all of it (0), or of the piece with this number.
+pub fn part_head(name: &[u8], node: &Node, size: u64, number: u32) -> Head {
+    let mut name = name.to_vec();
+    if number > 0 {
+        name.extend(format!(".part{number:06}").into_bytes());
+    }
+    let mut head = Head::new(&name, node.clone(), EntryKind::File);
+    head.stored_bytes = size;
+    head.part = number;
+    head
 }
 
 /// As much of a stream as becomes one member.

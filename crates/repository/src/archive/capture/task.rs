@@ -1,5 +1,6 @@
 //! The work between finding entries and writing them: a task becomes one frame of the archive.
 
+use crate::Id;
 use crate::archive::entry::EntryKind;
 use crate::archive::header::{Member, padding};
 use crate::archive::sparse::SparseMap;
@@ -46,6 +47,8 @@ pub enum Piece {
     Bytes(Vec<u8>),
     /// A part of a large file's stored bytes.
     Range { file: Arc<LargeFile>, range: Range<u64> },
+    /// A part of a blob of the snapshot that the archive is made of.
+    Blob { id: Id, range: Range<u64> },
 }
 
 /// Everything about an entry but its content.
@@ -132,7 +135,7 @@ impl Task {
             Piece::Small { stat, .. } => HEADER_BYTES + stat.size + padding(stat.size) as u64,
             Piece::Head(_) => HEADER_BYTES,
             Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::Range { range, .. } => range.end - range.start,
+            Piece::Range { range, .. } | Piece::Blob { range, .. } => range.end - range.start,
         };
         self.handles += opens;
         self.pieces.push(piece);

@@ -1,11 +1,10 @@
 //! Finding what there is, in a fixed order: a directory comes before what is in it, names are sorted by bytes.
 
-use super::queue::TaskSender;
+use super::queue::TaskWriter;
 use super::segment::Reader;
 use super::source::{CaptureOptions, Content, Source, Stream, joined, shown};
-use super::task::{Head, Piece, Task};
+use super::task::{Head, Piece};
 use crate::archive::entry::EntryKind;
-use crate::archive::header::END_BYTES;
 use crate::local::meta::{Stat, stat_at};
 use crate::local::node::{node_at, node_from_stat};
 use crate::local::scan::{list_dir, open_dir, open_file};
@@ -27,10 +26,7 @@ pub struct Walker<'a> {
     pub options: &'a CaptureOptions,
     pub reader: Reader<'a>,
     pub cancel: &'a Cancel,
-    pub tasks: TaskSender,
-    pub frame_bytes: u64,
-    /// The task that is being put together.
-    pub task: Task,
+    pub out: TaskWriter<'a>,
     /// Files with several names: the first one, and how many are still to come.
     pub first_names: HashMap<(u64, u64), (Vec<u8>, u64)>,
     /// Entries other than directories.
@@ -84,23 +80,11 @@ impl Walker<'_> {
                 hint: "Check that everything is mounted and that the patterns do not leave out everything.".to_owned(),
             });
         }
-        self.task.push(Piece::Bytes(vec![0; END_BYTES]), 0);
-        self.send()
-    }
-
-    /// Hand the task over.
-    fn send(&mut self) -> Result<()> {
-        self.cancel.check()?;
-        self.tasks.send(std::mem::take(&mut self.task))
+        self.out.finish()
     }
 
     pub(super) fn push(&mut self, piece: Piece, opens: usize) -> Result<()> {
-        self.task.push(piece, opens);
-        if self.task.is_full(self.frame_bytes) {
-            self.send()
-        } else {
-            Ok(())
-        }
+        self.out.push(piece, opens)
     }
 
     /// A source; it has to be readable: otherwise nothing would be protected, and nobody would notice.

@@ -6,7 +6,7 @@
 mod stored;
 mod stream;
 
-use super::capture::{CaptureOptions, Source, capture};
+use super::capture::{CaptureOptions, Contents, FromSnapshot, capture};
 use super::compression::Compression;
 use super::encryption::Encryption;
 use super::failure::{carried, refused};
@@ -69,16 +69,16 @@ impl WriteOptions {
     }
 }
 
-/// Capture `sources` into a new archive. Problems with single entries are reported to `monitor` and counted in the manifest, see
-/// [`Counts::problems`].
+/// Store `contents` as a new archive. Problems with single entries are reported to `monitor` and counted in the manifest, together with
+/// those that the snapshot has from when it was made, see [`Counts::problems`].
 ///
 /// # Errors
-/// [`Error::Refused`] if there is an archive of this name, or nothing to archive; those of the sources and of the store. After an error
-/// the archive is not listed, unless only the answer to the manifest's writing was lost.
-pub fn write(
+/// [`Error::Refused`] if there is an archive of this name, or nothing to archive; [`Error::UnreadableSnapshot`]; those of the sources and
+/// of the store. After an error the archive is not listed, unless only the answer to the manifest's writing was lost.
+pub fn write<'a>(
     store: &dyn Store,
     new: &NewArchive,
-    sources: Vec<Source>,
+    contents: impl Into<Contents<'a>>,
     options: &WriteOptions,
     cancel: &Cancel,
     monitor: &dyn Monitor,
@@ -91,8 +91,10 @@ pub fn write(
     guarded(store, new, beside, monitor, || {
         monitor.phase("archive");
         let problems_before = Counters::get(&monitor.counters().problems);
-        let mut stored = store_content(store, new, sources, options, cancel, monitor)?;
-        stored.counts.problems = Counters::get(&monitor.counters().problems) - problems_before;
+        let contents = contents.into();
+        let known_problems = contents.snapshot().map_or(0, FromSnapshot::problems);
+        let mut stored = store_content(store, new, contents, options, cancel, monitor)?;
+        stored.counts.problems = known_problems + Counters::get(&monitor.counters().problems) - problems_before;
         Ok(stored.manifest(new, options))
     })
 }
@@ -232,7 +234,7 @@ struct Stored {
 fn store_content(
     store: &dyn Store,
     new: &NewArchive,
-    sources: Vec<Source>,
+    contents: Contents<'_>,
     options: &WriteOptions,
     cancel: &Cancel,
     monitor: &dyn Monitor,
@@ -242,7 +244,7 @@ fn store_content(
     // The smaller one, if both say something.
     let part_size = options.part_size.into_iter().chain(store.max_stream_bytes()).min();
     let mut out = StoredWriter::new(store, &new.name, part_size, monitor);
-    capture(sources, &options.capture, compression, cancel, monitor, |frames| {
+    capture(contents, &options.capture, compression, cancel, monitor, |frames| {
         let mut stream = ArchiveStream::new(frames, is_seekable);
         options.encryption.seal(&mut stream, &mut out)?;
         let (parts, sha256) = out.finish()?;

@@ -127,17 +127,6 @@ fn repack(
 /// Deletions between two looks at the lock.
 const BATCH: usize = 64;
 
-/// Delete objects, several at a time, as long as the lock holds.
-pub(in crate::restic) fn delete_all(
-    repository: &Repository,
-    kind: ObjectKind,
-    ids: &[Id],
-    lock: &Lock,
-    cancel: &Cancel,
-) -> Result<()> {
-    each(repository, kind, ids, lock, cancel, &mut |_, deleted| deleted)
-}
-
 /// What became of objects that were to go.
 #[derive(Debug, Default)]
 pub(in crate::restic) struct Deleted {
@@ -145,7 +134,7 @@ pub(in crate::restic) struct Deleted {
     pub(in crate::restic) held: Held,
 }
 
-/// The same, but what the store keeps for a time stays, and is counted.
+/// Delete objects, several at a time, as long as the lock holds. What the store keeps for a time stays, and is counted.
 pub(in crate::restic) fn delete_unless_held(
     repository: &Repository,
     kind: ObjectKind,
@@ -154,34 +143,17 @@ pub(in crate::restic) fn delete_unless_held(
     cancel: &Cancel,
 ) -> Result<Deleted> {
     let mut all = Deleted::default();
-    each(repository, kind, ids, lock, cancel, &mut |id, deleted| {
-        if all.held.count(deleted)? {
-            all.gone.push(*id);
-        }
-        Ok(())
-    })?;
-    Ok(all)
-}
-
-/// Delete objects, and hand over what came of each.
-fn each(
-    repository: &Repository,
-    kind: ObjectKind,
-    ids: &[Id],
-    lock: &Lock,
-    cancel: &Cancel,
-    outcome: &mut dyn FnMut(&Id, Result<()>) -> Result<()>,
-) -> Result<()> {
     for batch in ids.chunks(BATCH) {
         cancel.check()?;
         lock.check()?;
         let deleted = parallel::map(batch, repository.store().concurrency(), |id| {
             repository.delete(kind, id)
         });
-        batch
-            .iter()
-            .zip(deleted)
-            .try_for_each(|(id, deleted)| outcome(id, deleted))?;
+        for (id, deleted) in batch.iter().zip(deleted) {
+            if all.held.count(deleted)? {
+                all.gone.push(*id);
+            }
+        }
     }
-    Ok(())
+    Ok(all)
 }

@@ -6,11 +6,11 @@ use crate::restic::lock::Lock;
 use crate::restic::object::ObjectKind;
 use crate::restic::pack::{self, PackedBlob};
 use crate::restic::parallel;
-use crate::restic::prune::execute::{delete_all, demand_exclusive};
+use crate::restic::prune::execute::{delete_unless_held, demand_exclusive};
 use crate::restic::prune::reindex::{IndexWriter, read};
 use crate::restic::repository::Repository;
 use crate::restic::verify::reason;
-use crate::{Cancel, Counters, Error, Id, Monitor, Result};
+use crate::{Cancel, Counters, Error, Held, Id, Monitor, Result};
 use hashbrown::{HashMap, HashSet};
 use serde::Serialize;
 
@@ -52,6 +52,8 @@ pub struct Report {
     pub written_files: usize,
     /// Index files deleted.
     pub deleted_files: usize,
+    /// Index files that are wrong and stay because the store keeps them for a time.
+    pub held: Held,
 }
 
 /// Find what is wrong with the index. Nothing is changed.
@@ -118,6 +120,7 @@ pub fn execute(
     monitor: &dyn Monitor,
 ) -> Result<Report> {
     demand_exclusive(lock)?;
+    repository.demand_deletion(&[ObjectKind::Index])?;
     let mut report = Report::default();
     let mut writer = IndexWriter::new(repository);
     if !options.read_all_packs {
@@ -165,8 +168,8 @@ pub fn execute(
         .filter(|id| !written.contains(*id))
         .copied()
         .collect();
-    delete_all(repository, ObjectKind::Index, &old, lock, cancel)?;
-    report.deleted_files = old.len();
+    let deleted = delete_unless_held(repository, ObjectKind::Index, &old, lock, cancel)?;
+    (report.deleted_files, report.held) = (deleted.gone.len(), deleted.held);
     Ok(report)
 }
 

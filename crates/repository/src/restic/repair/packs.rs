@@ -6,11 +6,11 @@ use crate::restic::lock::Lock;
 use crate::restic::object::ObjectKind;
 use crate::restic::pack::{self, PackedBlob};
 use crate::restic::packer::{PackOptions, Packer};
-use crate::restic::prune::execute::{delete_all, demand_exclusive};
+use crate::restic::prune::execute::{delete_unless_held, demand_exclusive};
 use crate::restic::prune::reindex::{IndexWriter, files_to_rewrite};
 use crate::restic::repository::Repository;
 use crate::restic::verify::{entries_of, sealed_bytes};
-use crate::{Cancel, Error, Id, Monitor, Result};
+use crate::{Cancel, Error, Held, Id, Monitor, Result};
 use hashbrown::{HashMap, HashSet};
 use serde::Serialize;
 
@@ -23,6 +23,8 @@ pub struct Report {
     pub saved_blobs: u64,
     /// Blobs that are lost.
     pub lost_blobs: Vec<Id>,
+    /// What was to go, and stays because the store keeps it for a time.
+    pub held: Held,
 }
 
 /// Replace these packs by packs with what can be read of them. Without `execute`, nothing is changed and the report says what would be.
@@ -61,6 +63,7 @@ pub fn repair(
         return Ok(report);
     }
     demand_exclusive(lock)?;
+    repository.demand_deletion(&[ObjectKind::Index, ObjectKind::Pack])?;
     monitor.phase("saving what can be read");
     Packer::run(repository, &PackOptions::default(), lock, cancel, monitor, |packer| {
         salvage(
@@ -73,7 +76,7 @@ pub fn repair(
             |blob, sealed, plain_length| packer.add(blob.kind, blob.id, sealed, plain_length, blob.uncompressed_length),
         )
     })?;
-    drop_packs(repository, &chosen, &report.packs, lock, cancel)?;
+    report.held = drop_packs(repository, &chosen, &report.packs, lock, cancel)?;
     Ok(report)
 }
 
@@ -137,12 +140,16 @@ fn drop_packs(
     packs: &[Id],
     lock: &Lock,
     cancel: &Cancel,
-) -> Result<()> {
+) -> Result<Held> {
     let files = files_to_rewrite(repository, dropped, cancel)?;
     let mut writer = IndexWriter::new(repository);
     writer.push_files(&files, dropped, cancel)?;
     let written: HashSet<Id> = writer.finish()?.into_iter().collect();
     let old: Vec<Id> = files.into_iter().filter(|id| !written.contains(id)).collect();
-    delete_all(repository, ObjectKind::Index, &old, lock, cancel)?;
-    delete_all(repository, ObjectKind::Pack, packs, lock, cancel)
+    let mut held = delete_unless_held(repository, ObjectKind::Index, &old, lock, cancel)?.held;
+    // An index file that stays lists them: whoever believes it would miss their blobs.
+    if held.is_empty() {
+        held.add(delete_unless_held(repository, ObjectKind::Pack, packs, lock, cancel)?.held);
+    }
+    Ok(held)
 }

@@ -8,11 +8,12 @@ use crate::restic::lock::Lock;
 use crate::restic::object::ObjectKind;
 use crate::restic::pack::BlobKind;
 use crate::restic::packer::{PackOptions, Packer};
-use crate::restic::prune::execute::{delete_all, demand_exclusive};
+use crate::restic::prune::execute::{delete_unless_held, demand_exclusive};
+use crate::restic::replace::Replacer;
 use crate::restic::repository::Repository;
 use crate::restic::snapshot::Snapshot;
 use crate::restic::walk::Marks;
-use crate::{Cancel, Id, Monitor, Result};
+use crate::{Cancel, Held, Id, Monitor, Result};
 use hashbrown::{HashMap, HashSet};
 use serde::Serialize;
 
@@ -65,6 +66,8 @@ pub struct Report {
     pub replaced: Vec<(Id, Id)>,
     /// Snapshots removed.
     pub removed: Vec<Id>,
+    /// Damaged snapshots that stay because the store keeps them for a time.
+    pub held: Held,
 }
 
 /// Find what is damaged. Nothing is changed.
@@ -133,6 +136,10 @@ pub fn execute(
     monitor: &dyn Monitor,
 ) -> Result<Report> {
     demand_exclusive(lock)?;
+    if plan.forget {
+        repository.demand_deletion(&[ObjectKind::Snapshot])?;
+    }
+    let replacer = Replacer::new(repository)?;
     monitor.phase("storing directories");
     store_trees(repository, &plan.trees, lock, cancel, monitor)?;
     let mut report = Report::default();
@@ -140,14 +147,14 @@ pub fn execute(
         let Some(tree) = repair.tree else { continue };
         lock.check()?;
         let old: Snapshot = repository.read_json(ObjectKind::Snapshot, &repair.snapshot)?;
-        let new = repository.write_json(ObjectKind::Snapshot, &repaired(old, repair, tree))?;
+        let new = replacer.store(&repaired(old, repair, tree))?;
         report.replaced.push((repair.snapshot, new));
     }
     if plan.forget {
         let damaged = plan.repairs.iter().map(|repair| repair.snapshot);
         let removed: Vec<Id> = damaged.chain(plan.unreadable.iter().copied()).collect();
-        delete_all(repository, ObjectKind::Snapshot, &removed, lock, cancel)?;
-        report.removed = removed;
+        let deleted = delete_unless_held(repository, ObjectKind::Snapshot, &removed, lock, cancel)?;
+        (report.removed, report.held) = (deleted.gone, deleted.held);
     }
     Ok(report)
 }

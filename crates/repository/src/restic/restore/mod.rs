@@ -23,7 +23,7 @@ mod protected;
 mod reads;
 mod remove;
 mod session;
-mod sparse;
+pub(crate) mod sparse;
 mod window;
 
 pub use options::{Overwrite, Problem, RestoreOptions, RestoreReport, UnknownOverwrite};

@@ -7,6 +7,7 @@ use crate::archive::reader::Archive;
 use crate::local::apply::set_mtime;
 use crate::local::meta::{Stat, stat_fd, stat_path};
 use crate::local::target::TargetDir;
+use crate::points::refuse_if_incomplete;
 use crate::restic::mode::from_system;
 use crate::restic::node::NodeKind;
 use crate::restic::restore::{Protected, Remover, Told, check_system};
@@ -50,15 +51,7 @@ impl Archive<'_> {
     /// # Errors
     /// [`Error::Refused`](crate::Error::Refused) if something would be removed that is not meant, or may only be missing in the archive.
     pub(super) fn names(&self, options: &RestoreOptions) -> Result<Names> {
-        let problems = self.manifest.counts.problems;
-        if problems > 0 {
-            return Err(refused(
-                &format!(
-                    "{problems} entries are missing in the archive or not as they were, and what it lacks would be removed"
-                ),
-                "Restore without `--delete`, or another archive.",
-            ));
-        }
+        refuse_if_incomplete("archive", self.manifest.counts.problems)?;
         let mut names = Names::default();
         let mut add = |entry: &Entry| {
             if let Ok(below) = entry.path.strip_prefix(&options.root) {
