@@ -3,10 +3,12 @@
 mod calls;
 mod databases;
 mod disks;
+mod half;
 mod history;
 mod jobs;
 mod lies;
 mod moments;
+mod servers;
 
 use crate::peer::*;
 use crate::scene::Scene;
