@@ -8,6 +8,7 @@ mod history;
 mod jobs;
 mod lies;
 mod moments;
+mod room;
 mod servers;
 
 use crate::peer::*;
