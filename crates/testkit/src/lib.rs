@@ -17,6 +17,7 @@ pub mod postgres_server;
 pub mod proxy;
 pub mod rclone_server;
 pub mod recording;
+pub mod redis_server;
 pub mod restic_names;
 pub mod s3_server;
 pub mod scale;

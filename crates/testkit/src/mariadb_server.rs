@@ -48,6 +48,14 @@ impl MariadbServer {
         } else {
             std::env::temp_dir()
         };
+        Self::start_in(&parent, options)
+    }
+
+    /// The same in a directory.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_in(parent: &Path, options: &[&str]) -> Self {
         let directory = tempfile::tempdir_in(parent).expect("a temporary directory can be made");
         let mut server = Self {
             directory,

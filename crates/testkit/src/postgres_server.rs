@@ -29,7 +29,15 @@ impl PostgresServer {
     /// # Panics
     /// When it cannot be started.
     pub fn start() -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        Self::start_in(&std::env::temp_dir())
+    }
+
+    /// The same in a directory that its user may get to.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_in(parent: &Path) -> Self {
+        let directory = tempfile::tempdir_in(parent).expect("a temporary directory can be made");
         open_to_all(directory.path());
         let mut server = Self {
             directory,

@@ -1,10 +1,13 @@
 //! A way to a server that breaks when a test wants it to.
 
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+
+use parking_lot::Mutex;
 
 /// Passes connections on to a server, and cuts them.
 pub struct Proxy {
@@ -20,6 +23,9 @@ struct State {
     limit: Box<Limit>,
     connections: AtomicUsize,
     stopped: AtomicBool,
+    is_cut: AtomicBool,
+    /// Both sides of each connection, by its number.
+    open: Mutex<HashMap<usize, [TcpStream; 2]>>,
 }
 
 impl Proxy {
@@ -35,6 +41,8 @@ impl Proxy {
             limit: Box::new(limit),
             connections: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
+            is_cut: AtomicBool::new(false),
+            open: Mutex::default(),
         });
         let accepting = Arc::clone(&state);
         thread::spawn(move || accepting.accept(&listener));
@@ -44,6 +52,19 @@ impl Proxy {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Cut all connections, and those that are tried, until it is [mended](Self::mend).
+    pub fn cut(&self) {
+        self.state.is_cut.store(true, Ordering::SeqCst);
+        for sockets in self.state.open.lock().values() {
+            hang_up(sockets);
+        }
+    }
+
+    /// Pass connections on again.
+    pub fn mend(&self) {
+        self.state.is_cut.store(false, Ordering::SeqCst);
     }
 
     /// How many connections were made.
@@ -75,13 +96,26 @@ impl State {
 
     fn pass(&self, client: TcpStream, number: usize) -> io::Result<()> {
         let server = TcpStream::connect(self.target)?;
+        let sockets = [client.try_clone()?, server.try_clone()?];
+        self.open.lock().insert(number, sockets);
+        if self.is_cut.load(Ordering::SeqCst) {
+            self.close(number);
+            return Ok(());
+        }
         for socket in [&client, &server] {
             socket.set_nodelay(true)?;
         }
         let (back_from, back_to) = (server.try_clone()?, client.try_clone()?);
         thread::spawn(move || copy(back_from, back_to, None));
         copy(client, server, (self.limit)(number));
+        self.close(number);
         Ok(())
+    }
+
+    fn close(&self, number: usize) {
+        if let Some(sockets) = self.open.lock().remove(&number) {
+            hang_up(&sockets);
+        }
     }
 }
 
@@ -96,7 +130,11 @@ fn copy(mut from: TcpStream, mut to: TcpStream, limit: Option<u64>) {
             _ => break,
         }
     }
-    for socket in [from, to] {
+    hang_up(&[from, to]);
+}
+
+fn hang_up(sockets: &[TcpStream; 2]) {
+    for socket in sockets {
         let _ = socket.shutdown(Shutdown::Both);
     }
 }

@@ -51,7 +51,8 @@ fn problems_json(problems: &Problems, exit: Exit) -> String {
     .to_string()
 }
 
-fn problem_json(problem: &Problem) -> serde_json::Value {
+/// One thing that is wrong with the configuration.
+pub fn problem_json(problem: &Problem) -> serde_json::Value {
     let mut value = json!({"message": problem.message, "hint": problem.hint, "value": problem.value});
     match &problem.origin {
         Origin::Default => {}

@@ -170,7 +170,7 @@ impl Capture {
     }
 }
 
-/// A stream that fails with the reason why a source cannot be reached: what reads it treats it as any other that fails.
+/// A part that fails with the reason why a source cannot be reached.
 fn unreachable(source: &dyn Source, error: &anyhow::Error) -> Piece {
     let path = source.roots().into_iter().next().unwrap_or_else(|| PathBuf::from("/"));
     let refused = repository::Error::Refused {
@@ -181,23 +181,8 @@ fn unreachable(source: &dyn Source, error: &anyhow::Error) -> Piece {
         path: path.clone(),
         name: source.name(),
         grade: None,
-        items: vec![Item::Stream(Stream {
-            path,
-            reader: Box::new(Failing(Some(refused))),
-            finish: Box::new(|| Ok(())),
-        })],
+        items: vec![Item::Stream(Stream::failing(path, refused))],
         facts: Arc::default(),
-    }
-}
-
-struct Failing(Option<repository::Error>);
-
-impl Read for Failing {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(self
-            .0
-            .take()
-            .map_or_else(|| io::ErrorKind::BrokenPipe.into(), io::Error::other))
     }
 }
 

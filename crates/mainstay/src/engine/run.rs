@@ -46,6 +46,9 @@ pub fn run(host: &Host<'_>, job: &Job, options: RunOptions) -> anyhow::Result<Ru
     let sources = source::of(job)?;
     let running = overlap::begin(host.state.as_deref(), job.origin.file(), &job.name, host.monitor)?;
     let naming = Naming::new(host.config, job, running.as_ref());
+    for warning in host.config.warnings(job) {
+        host.monitor.note(&format!("{warning}. {}", warning.hint));
+    }
     let mut report = RunReport::begin(&naming, options.dry_run);
     let mut destinations = report.phase("open", |_| open_all(host, job, options.init && !options.dry_run));
     for destination in &mut destinations {

@@ -3,8 +3,8 @@
 use super::logical;
 use crate::engine::manifest::{Facts, Grade};
 use parking_lot::Mutex;
-use repository::Result;
-use std::io::Read;
+use repository::{Error, Result};
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -41,6 +41,15 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// No bytes, but the reason why there are none: what reads it treats it as any other stream that fails.
+    pub fn failing(path: PathBuf, error: Error) -> Self {
+        Self {
+            path,
+            reader: Box::new(Failing(Some(error))),
+            finish: Box::new(|| Ok(())),
+        }
+    }
+
     /// Bytes that are there already.
     pub fn of(path: PathBuf, bytes: Vec<u8>) -> Self {
         Self {
@@ -48,6 +57,17 @@ impl Stream {
             reader: Box::new(std::io::Cursor::new(bytes)),
             finish: Box::new(|| Ok(())),
         }
+    }
+}
+
+struct Failing(Option<Error>);
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(self
+            .0
+            .take()
+            .map_or_else(|| io::ErrorKind::BrokenPipe.into(), io::Error::other))
     }
 }
 

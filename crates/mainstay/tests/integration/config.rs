@@ -51,6 +51,36 @@ fn a_good_file_is_accepted() {
 }
 
 #[test]
+fn a_key_that_everybody_can_read_is_warned_of() {
+    let n8n = "      - n8n: {url: 'http://127.0.0.1:1', api_key: {file: password}, encryption_key: {file: password}}\n";
+    let archives = "  plain: {url: ./plain, format: archive, encryption: none}\n  \
+                    closed: {url: ./closed, format: archive, encryption: {age_passphrase: {file: password}}}\n";
+    let jobs = format!("jobs:\n  flows:\n    to: [main, plain, closed]\n    sources:\n      - files: ./source\n{n8n}");
+    let scene = with_file(
+        &GOOD
+            .replace("jobs:\n", &format!("{archives}{jobs}"))
+            .replace("    keep", "    to: [plain]\n    keep"),
+    );
+    fs::create_dir(scene.path("source")).unwrap();
+    fs::write(scene.path("source/file"), "content").unwrap();
+    let checked = scene.run(&["config", "check"]);
+    let warning =
+        "the encryption key of n8n, which opens all credentials in it, is stored in `plain` with `encryption: none`";
+    assert!(
+        checked.code == 0 && checked.stdout.contains(&format!("mainstay.yaml:13:9: {warning}")),
+        "{checked}"
+    );
+    assert!(checked.stdout.contains("\nhint: Encrypt `plain`, or "), "{checked}");
+    let json: Value = serde_json::from_str(&scene.ok(&["config", "check", "--json"])).unwrap();
+    let warnings = json["warnings"].as_array().unwrap();
+    assert!(warnings.len() == 1 && warnings[0]["line"] == 13, "{json}");
+    let ran = scene.run(&["run", "flows", "--init"]);
+    assert!(ran.code == 3 && ran.stderr.contains(warning), "{ran}");
+    let other = scene.run(&["run", "nightly", "--init"]);
+    assert!(!other.to_string().contains("encryption key"), "{other}");
+}
+
+#[test]
 fn everything_wrong_is_listed_with_its_place_and_the_way_out() {
     let scene = with_file(
         "repositories:

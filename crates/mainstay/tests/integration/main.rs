@@ -11,7 +11,8 @@
 //! * [`contract`]: what every kind of source promises: captured, proven in scratch, put back, nothing replaced unasked.
 //! * [`mongodb`]: MongoDB servers, for which programs stand in: databases, users, replica sets, what goes wrong.
 //! * [`mysql`]: a MariaDB server: every type, one table, accounts, what goes wrong, and writers meanwhile.
-//! * [`n8n`]: a real n8n: workflows that call each other, credentials and their key.
+//! * [`n8n`], [`n8n_many`]: a real n8n: workflows that call each other, credentials and their key; pages, variables, executions.
+//! * [`large`]: values as large as dump programs can take, in bounded memory.
 //! * [`postgres`]: PostgreSQL servers: everything that they can hold, odd names, what goes wrong, and writers at work.
 //! * [`one_reading`]: archives that are made of the snapshot of the same run.
 //! * [`oracle`]: restic reads, checks, prunes and restores what we write, and we what it writes.
@@ -50,10 +51,12 @@ mod engine;
 mod grafana;
 mod http;
 mod jobs;
+mod large;
 mod live;
 mod mongodb;
 mod mysql;
 mod n8n;
+mod n8n_many;
 mod named;
 mod object_lock;
 mod one_reading;

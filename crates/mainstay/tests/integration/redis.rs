@@ -4,145 +4,75 @@ use crate::contract::{Subject, configuration};
 use crate::jobs::Jobs;
 use serde_json::Value;
 use std::fs;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
+use testkit::redis_server::RedisServer;
 
-/// A server with a password, on a free port of loopback.
-struct Server {
-    child: Child,
-    directory: TempDir,
-    port: u16,
+/// A source that reaches a server, and its password.
+fn jobs_of(server: &RedisServer) -> Jobs {
+    let jobs = Jobs::new(&configuration(&format!(
+        "      - redis: {{host: 127.0.0.1, port: {}, password: {{file: redis-password}}, name: cache}}",
+        server.port()
+    )));
+    fs::write(jobs.scene.path("redis-password"), "hush\n").unwrap();
+    jobs
 }
 
-impl Server {
-    #[expect(clippy::disallowed_methods, reason = "a server for the tests")]
-    fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let child = Command::new("redis-server")
-            .args([
-                "--port",
-                &port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--requirepass",
-                "hush",
-                "--save",
-                "",
-                "--dir",
-            ])
-            .arg(directory.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Self { child, directory, port };
-        let begin = Instant::now();
-        while server.ask("PING") != "PONG" {
-            assert!(begin.elapsed() < Duration::from_secs(30), "redis-server did not start");
-        }
-        server
+fn fill(server: &RedisServer) {
+    for command in [
+        "SET text hello",
+        "SETRANGE binary 3 \u{1f512}",
+        "RPUSH list a b c",
+        "SADD set x y",
+        "ZADD sorted 1 one 2.5 two",
+        "HSET hash field value",
+        "XADD stream 1-1 sensor 7",
+        "PFADD unique a b c d",
+        "SET expiring soon EX 100000",
+        "EVAL for\u{a0}i=1,2000\u{a0}do\u{a0}redis.call('set','n'..i,i)\u{a0}end 0",
+    ] {
+        let words: Vec<String> = command.split(' ').map(|word| word.replace('\u{a0}', " ")).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        assert!(!server.ask_words(&words).starts_with("ERR"), "{command}");
     }
-
-    /// The answer to a command, or to several, as the client prints it without a terminal.
-    #[expect(clippy::disallowed_methods, reason = "the client of the system is the oracle")]
-    fn ask(&self, command: &str) -> String {
-        let output = Command::new("redis-cli")
-            .args(["-p", &self.port.to_string(), "-n", "0"])
-            .env("REDISCLI_AUTH", "hush")
-            .args(command.split(' '))
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    }
-
-    fn jobs(&self) -> Jobs {
-        let jobs = Jobs::new(&configuration(&format!(
-            "      - redis: {{host: 127.0.0.1, port: {}, password: {{file: redis-password}}, name: cache}}",
-            self.port
-        )));
-        fs::write(jobs.scene.path("redis-password"), "hush\n").unwrap();
-        jobs
-    }
-
-    fn fill(&self) {
-        for command in [
-            "SET text hello",
-            "SETRANGE binary 3 \u{1f512}",
-            "RPUSH list a b c",
-            "SADD set x y",
-            "ZADD sorted 1 one 2.5 two",
-            "HSET hash field value",
-            "XADD stream 1-1 sensor 7",
-            "PFADD unique a b c d",
-            "SET expiring soon EX 100000",
-            "EVAL for\u{a0}i=1,2000\u{a0}do\u{a0}redis.call('set','n'..i,i)\u{a0}end 0",
-        ] {
-            let words: Vec<String> = command.split(' ').map(|word| word.replace('\u{a0}', " ")).collect();
-            assert!(!self.ask_words(&words).starts_with("ERR"), "{command}");
-        }
-        self.ask_words(&["-n", "3", "SET", "elsewhere", "in another database"].map(str::to_owned));
-        self.ask("ACL SETUSER reader on >secret ~text +get");
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the client of the system is the oracle")]
-    fn ask_words(&self, words: &[String]) -> String {
-        let output = Command::new("redis-cli")
-            .args(["-p", &self.port.to_string()])
-            .env("REDISCLI_AUTH", "hush")
-            .args(words)
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    }
-
-    /// Everything but how long what expires has left.
-    fn state(&self) -> String {
-        let commands = [
-            "GET text",
-            "GET binary",
-            "LRANGE list 0 -1",
-            "SORT set ALPHA",
-            "ZRANGE sorted 0 -1 WITHSCORES",
-            "HGETALL hash",
-            "XRANGE stream - +",
-            "PFCOUNT unique",
-            "GET expiring",
-            "DBSIZE",
-            "GET n1999",
-            "-n 3 GET elsewhere",
-            "ACL GETUSER reader",
-        ];
-        let answers: Vec<String> = commands.iter().map(|command| self.ask(command)).collect();
-        let expires = self.ask("TTL expiring").parse::<i64>().unwrap_or_default() > 1000;
-        // A user that is made anew has this flag, which changes nothing that it may do.
-        format!("{answers:?} {expires}").replace("\\nsanitize-payload", "")
-    }
+    server.ask_words(&["-n", "3", "SET", "elsewhere", "in another database"]);
+    server.ask("ACL SETUSER reader on >secret ~text +get");
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _: Option<()> = self.child.kill().ok();
-        let _: Option<_> = self.child.wait().ok();
-    }
+/// Everything but how long what expires has left.
+fn state(server: &RedisServer) -> String {
+    let commands = [
+        "GET text",
+        "GET binary",
+        "LRANGE list 0 -1",
+        "SORT set ALPHA",
+        "ZRANGE sorted 0 -1 WITHSCORES",
+        "HGETALL hash",
+        "XRANGE stream - +",
+        "PFCOUNT unique",
+        "GET expiring",
+        "DBSIZE",
+        "GET n1999",
+        "-n 3 GET elsewhere",
+        "ACL GETUSER reader",
+    ];
+    let answers: Vec<String> = commands.iter().map(|command| server.ask(command)).collect();
+    let expires = server.ask("TTL expiring").parse::<i64>().unwrap_or_default() > 1000;
+    // A user that is made anew has this flag, which changes nothing that it may do.
+    format!("{answers:?} {expires}").replace("\\nsanitize-payload", "")
 }
 
 #[test]
 fn a_redis_server_keeps_the_contract() {
-    let server = Server::start();
-    server.fill();
-    let jobs = server.jobs();
+    let server = RedisServer::start();
+    fill(&server);
+    let jobs = jobs_of(&server);
     Subject {
         jobs: &jobs,
         repositories: &["main", "archives"],
         part: "/redis/cache",
         rename: None,
         refuses: true,
-        state: &|_| server.state(),
+        state: &|_| state(&server),
         damage: &|| {
             server.ask("FLUSHALL");
             server.ask("SET text damaged");
@@ -183,9 +113,9 @@ fn a_redis_server_keeps_the_contract() {
 
 #[test]
 fn a_redis_server_that_cannot_be_used_is_a_problem_of_its_part_alone() {
-    let server = Server::start();
-    server.fill();
-    let jobs = server.jobs();
+    let server = RedisServer::start();
+    fill(&server);
+    let jobs = jobs_of(&server);
     let problem = |expected: &str| {
         let (code, report) = jobs.report(&["run", "--init"]);
         let problem = report["parts"][1]["problem"].as_str().unwrap_or_default();
@@ -198,20 +128,19 @@ fn a_redis_server_that_cannot_be_used_is_a_problem_of_its_part_alone() {
         ))
     };
     fs::write(jobs.scene.path("wrong"), "wrong").unwrap();
-    jobs.configure(&with(&format!("port: {}, password: {{file: wrong}}", server.port)));
+    jobs.configure(&with(&format!("port: {}, password: {{file: wrong}}", server.port())));
     problem("NOAUTH");
-    jobs.configure(&with(&format!("port: {}", server.port)));
+    jobs.configure(&with(&format!("port: {}", server.port())));
     problem("NOAUTH");
     jobs.configure(&with("port: 1, password: {file: redis-password}"));
     problem("Could not connect");
     // One that dies while it sends.
     jobs.configure(&with(&format!(
         "port: {}, password: {{file: redis-password}}, required: true",
-        server.port
+        server.port()
     )));
     let (code, report) = jobs.report(&["run"]);
     assert_eq!((code, &report["outcome"]), (0, &Value::from("done")), "{report}");
-    assert!(server.directory.path().exists());
     drop(server);
     let (code, report) = jobs.report(&["run"]);
     assert_eq!((code, &report["outcome"]), (1, &Value::from("failed")), "{report}");

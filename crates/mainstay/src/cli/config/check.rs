@@ -1,10 +1,12 @@
 //! `mainstay config check`.
 
 use crate::cli::Context;
+use crate::cli::failure::problem_json;
 use crate::cli::output::count;
 use crate::config::file::Loaded;
 use crate::config::file::present::{Present, Seen};
 use crate::config::model::Config;
+use crate::config::problem::Problem;
 use crate::exit::Exit;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -14,7 +16,8 @@ const EXAMPLES: &str = "Examples:
   mainstay --config ./mainstay.yaml config check --run-commands
   mainstay config check --json
 
-Everything that is wrong is listed with its place, and the exit code is 2. Secrets and the files that are named have
+Everything that is wrong is listed with its place, and the exit code is 2; what is allowed but most likely not meant is a
+warning. Secrets and the files that are named have
 to be there. Nothing is connected to.";
 
 /// Options of `config check`.
@@ -35,6 +38,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let seen = draft.check_present(present, context.environment());
     let loaded = draft.finish()?;
     let later = later(&loaded.config);
+    let warnings = warnings(&loaded.config);
     let output = context.output();
     let value = json!({
         "message_type": "config_checked",
@@ -44,12 +48,13 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         "secrets": seen.secrets,
         "commands_not_run": seen.commands,
         "not_supported_yet": later,
+        "warnings": warnings.iter().map(problem_json).collect::<Vec<_>>(),
     });
-    output.done(&value, text(&loaded, seen, &later))?;
+    output.done(&value, text(&loaded, seen, &later, &warnings))?;
     Ok(Exit::Done)
 }
 
-fn text(loaded: &Loaded, seen: Seen, later: &[String]) -> String {
+fn text(loaded: &Loaded, seen: Seen, later: &[String], warnings: &[Problem]) -> String {
     let what = match loaded.files.as_slice() {
         [] => "the environment's configuration".to_owned(),
         [file] => format!("`{}`", file.display()),
@@ -65,7 +70,15 @@ fn text(loaded: &Loaded, seen: Seen, later: &[String]) -> String {
     for message in later {
         let _ = write!(text, "\nnot in this version: {message}");
     }
+    for warning in warnings {
+        let _ = write!(text, "\nwarning: {warning}\nhint: {}", warning.hint);
+    }
     text
+}
+
+/// What is allowed, and most likely not meant.
+fn warnings(config: &Config) -> Vec<Problem> {
+    config.jobs.iter().flat_map(|job| config.warnings(job)).collect()
 }
 
 /// What is understood but cannot be executed by this version.

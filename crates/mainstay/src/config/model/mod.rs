@@ -12,6 +12,7 @@ mod place;
 mod repository;
 mod schedule;
 mod source;
+mod warning;
 
 pub use application::{Docker, Export, Grafana, HetznerServer, Http, Import, N8n, Paging};
 pub use archive::{ArchiveCompression, ArchiveFormat, Encryption, Layout, Recipient};

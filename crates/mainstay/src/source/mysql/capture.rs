@@ -4,6 +4,7 @@ use super::connected::Connected;
 use super::dialect::Dialect;
 use super::dump::Dump;
 use super::errors::Class;
+use super::incomplete::Mark;
 use super::rewrite::quoted;
 use super::rights::Rights;
 use super::survey::{self, Database, Inside};
@@ -12,15 +13,20 @@ use crate::config::Misuse;
 use crate::engine::manifest::{Facts, Grade};
 use crate::source::databases::choose;
 use crate::source::program::Output;
-use crate::source::{Found, Item, Piece, Probe, Surroundings};
+use crate::source::{Found, Item, Piece, Probe, Stream, Surroundings};
 use parking_lot::Mutex;
 use repository::{Error, Event};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What is going to be dumped.
 struct Surveyed {
     server: Connected,
     databases: Vec<(Database, Inside)>,
+    /// Databases that are half restored.
+    marks: BTreeMap<String, Mark>,
+    /// What is left of restores that did not end.
+    leftovers: Vec<String>,
     rights: Rights,
 }
 
@@ -42,7 +48,10 @@ impl MysqlSource {
         let mut pieces: Vec<Piece> = surveyed
             .databases
             .iter()
-            .map(|(database, inside)| self.piece(&surveyed.server, database, inside, surroundings))
+            .map(|(database, inside)| match surveyed.marks.get(&database.name) {
+                Some(mark) => self.refused(&database.name, mark),
+                None => self.piece(&surveyed.server, database, inside, surroundings),
+            })
             .collect();
         if surveyed.rights.sees_accounts() {
             let facts = Arc::new(Mutex::new(facts_of(&surveyed.server)));
@@ -69,14 +78,16 @@ impl MysqlSource {
         Ok(Probe {
             versions: surveyed.server.versions().into_iter().collect(),
             found: found.collect(),
-            missing: missing(&surveyed),
+            missing: missing(&surveyed).into_iter().chain(half_restored(&surveyed)).collect(),
             notes: notes(&surveyed),
         })
     }
 
     fn survey(&self, surroundings: &Surroundings<'_>) -> anyhow::Result<Surveyed> {
         let server = self.connect(surroundings)?;
-        let all = survey::databases(&server)?;
+        let marks = Mark::all(&server)?;
+        let is_leftover = |database: &Database| marks.get(&database.name).is_some_and(Mark::is_of_rehearsal);
+        let (leftovers, all): (Vec<_>, Vec<_>) = survey::databases(&server)?.into_iter().partition(is_leftover);
         let names: Vec<String> = all.iter().map(|database| database.name.clone()).collect();
         let chosen = choose(&names, &self.config.databases, &self.config.exclude_databases)?;
         if chosen.is_empty() && !self.config.allow_empty {
@@ -96,6 +107,8 @@ impl MysqlSource {
         Ok(Surveyed {
             server,
             databases,
+            marks,
+            leftovers: leftovers.into_iter().map(|database| database.name).collect(),
             rights,
         })
     }
@@ -140,6 +153,18 @@ impl MysqlSource {
                 ))
             }
             None => Ok(()),
+        }
+    }
+
+    /// A part that says why it is not captured.
+    fn refused(&self, database: &str, mark: &Mark) -> Piece {
+        let path = self.path_of(database);
+        Piece {
+            name: format!("{}: {database}", self.config.server.name),
+            grade: None,
+            items: vec![Item::Stream(Stream::failing(path.clone(), mark.refusal(database)))],
+            path,
+            facts: Arc::default(),
         }
     }
 
@@ -224,9 +249,23 @@ fn missing(surveyed: &Surveyed) -> Vec<String> {
         .collect()
 }
 
+fn half_restored(surveyed: &Surveyed) -> Vec<String> {
+    let of = |(database, _): &(Database, Inside)| {
+        let mark = surveyed.marks.get(&database.name)?;
+        Some(mark.refusal(&database.name).to_string())
+    };
+    surveyed.databases.iter().filter_map(of).collect()
+}
+
 fn notes(surveyed: &Surveyed) -> Vec<String> {
     let account = &surveyed.server.account;
     let mut notes = Vec::new();
+    if !surveyed.leftovers.is_empty() {
+        notes.push(format!(
+            "left out, because they are rehearsals of restores that have not ended; drop them if none is under way: {}",
+            surveyed.leftovers.join(", ")
+        ));
+    }
     for (Database { name, .. }, inside) in &surveyed.databases {
         if !inside.without_transactions.is_empty() {
             notes.push(format!(

@@ -3,6 +3,7 @@
 use super::census::Census;
 use super::connected::Connected;
 use super::errors::Class;
+use super::incomplete::{MARK, Mark};
 use super::survey;
 use crate::engine::manifest::Facts;
 use crate::source::Stream;
@@ -54,6 +55,9 @@ impl Dump {
             message: format!("the dump of `{}` is not whole: {reason}", self.database),
             hint: "Run the job again; if it happens again, look at the server's log.".to_owned(),
         })?;
+        if found.rows.contains_key(MARK) {
+            return Err(half_restored(&self.server, &self.database));
+        }
         // A schema that changed meanwhile may be the old or the new one.
         let schema = survey::schema_hash(&self.server, &self.database).ok();
         let mut facts = self.facts.lock();
@@ -64,6 +68,12 @@ impl Dump {
         found.record(&mut facts);
         Ok(())
     }
+}
+
+/// A restore that began after the capture had looked.
+fn half_restored(server: &Connected, database: &str) -> Error {
+    let mark = Mark::read(server, database).ok().flatten();
+    mark.unwrap_or_else(|| Mark::of(None)).refusal(database)
 }
 
 /// The dump program's complaint, with what to do about it.

@@ -3,7 +3,8 @@
 use super::census::Census;
 use super::connected::Connected;
 use super::errors::{self, Class};
-use super::restore::{create, definers, load, read_back};
+use super::load::{load, read_back};
+use super::restore::{create, definers};
 use super::restore_accounts::{read, run};
 use super::rewrite::{Rewrite, quoted};
 use super::scratch;

@@ -1,22 +1,20 @@
 //! A database, or one table of it, back on its server.
 
 use super::answers::literal;
-use super::census::Census;
 use super::connected::Connected;
 use super::dialect::SYSTEM_SCHEMAS;
-use super::rewrite::{Rewrite, Rewriter, quoted};
+use super::incomplete::{MARK, Mark};
+use super::rewrite::{Rewrite, quoted};
 use super::survey::{self, Database};
 use super::version::Version;
 use super::{MysqlSource, accounts, fact};
 use crate::config::Misuse;
-use crate::explain;
-use crate::source::{Plan, PutBack, Restored, Stored, Surroundings};
-use repository::{Error, Result};
-use std::io::{self, Write};
+use crate::source::{Plan, PutBack, Stored, Surroundings};
+use repository::Result;
 
 /// What is in the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Target {
+pub enum Target {
     /// There is no such database.
     Missing,
     /// The database is there, and nothing in it that would be replaced.
@@ -26,13 +24,19 @@ enum Target {
 }
 
 /// A restore that was decided on.
-struct Restore<'a> {
-    server: Connected,
-    stored: &'a Stored<'a>,
+pub struct Restore<'a> {
+    /// Where to.
+    pub server: Connected,
+    /// What.
+    pub stored: &'a Stored<'a>,
     /// As it was captured, under the name that it gets.
-    database: Database,
-    rewrite: Rewrite,
-    target: Target,
+    pub database: Database,
+    /// What is changed in the dump.
+    pub rewrite: Rewrite,
+    /// What is in the way.
+    pub target: Target,
+    /// Told of what does not go well.
+    pub surroundings: &'a Surroundings<'a>,
 }
 
 impl MysqlSource {
@@ -50,6 +54,7 @@ impl MysqlSource {
             character_set: fact(stored, "character_set")?.to_owned(),
             collation: fact(stored, "collation")?.to_owned(),
         };
+        check_mark(&server, &rewrite)?;
         let target = target(&server, &rewrite)?;
         if matches!(target, Target::Occupied(_)) && !options.overwrite {
             let hint = match &rewrite.only {
@@ -65,6 +70,7 @@ impl MysqlSource {
             database,
             rewrite,
             target,
+            surroundings,
         };
         Ok(Plan {
             steps: restore.steps(),
@@ -88,6 +94,22 @@ fn rewrite_of(stored: &Stored<'_>, options: &PutBack) -> Result<Rewrite, Misuse>
         return Err(Misuse::new(message, "Choose another name for the database."));
     }
     Ok(Rewrite { from, to, only })
+}
+
+/// One table does not make a database whole that is half restored.
+fn check_mark(server: &Connected, rewrite: &Rewrite) -> anyhow::Result<()> {
+    let Some(only) = &rewrite.only else { return Ok(()) };
+    match Mark::read(server, &rewrite.to)? {
+        Some(mark) if mark != Mark::of(Some(only)) => {
+            let message = format!(
+                "the database `{}` is half restored, and nothing was changed",
+                rewrite.to
+            );
+            let hint = "Repeat the restore that has not ended first: the comment of the table";
+            Err(Misuse::new(message, format!("{hint} `{MARK}` in it says which.")).into())
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn target(server: &Connected, rewrite: &Rewrite) -> Result<Target> {
@@ -115,7 +137,7 @@ fn target(server: &Connected, rewrite: &Rewrite) -> Result<Target> {
 }
 
 /// What is restored, for people.
-fn what(rewrite: &Rewrite) -> String {
+pub fn what(rewrite: &Rewrite) -> String {
     match &rewrite.only {
         Some(table) => format!("the table `{table}` of `{}`", rewrite.to),
         None => format!("the database `{}`", rewrite.to),
@@ -142,6 +164,9 @@ impl Restore<'_> {
                 ),
             ],
         };
+        steps.push(format!(
+            "until all of it is right, the table `{MARK}` in the database says that it is not"
+        ));
         if self.rewrite.from != self.rewrite.to && self.rewrite.only.is_none() {
             steps.push("events of the copy are disabled; references to other databases stay as they are".to_owned());
         }
@@ -159,6 +184,12 @@ impl Restore<'_> {
             )),
             Err(_) => {
                 notes.push("note: whether the accounts exist that views and routines run as cannot be seen".to_owned());
+            }
+        }
+        if matches!(self.target, Target::Occupied(_)) && self.rewrite.only.is_none() {
+            let granted = "SELECT 1 FROM mysql.procs_priv LIMIT 1";
+            if self.server.query(granted).is_err() {
+                notes.push("note: what is granted on single routines cannot be seen, and is lost".to_owned());
             }
         }
         let was = self.stored.part.facts.versions.get("server");
@@ -180,149 +211,6 @@ impl Restore<'_> {
         let is_missing = |definer: &String| !known.iter().any(|account| account.name == *definer);
         Ok(definers.into_iter().filter(is_missing).collect())
     }
-
-    fn execute(self) -> anyhow::Result<Restored> {
-        match &self.target {
-            Target::Missing => {
-                self.server.query(&create(&self.database))?;
-                self.load(&self.rewrite)
-                    .inspect_err(|_| self.clean(&drop_database(&self.rewrite.to)))
-            }
-            Target::Free(before) => match &self.rewrite.only {
-                Some(table) => {
-                    let drop = format!("DROP TABLE IF EXISTS {}.{}", quoted(&self.rewrite.to), quoted(table));
-                    let loaded = self.load(&self.rewrite).inspect_err(|_| self.clean(&drop));
-                    // Around triggers, the dump sets what the database had then.
-                    self.server.query(&alter(before))?;
-                    loaded
-                }
-                None => {
-                    self.server.query(&alter(&self.database))?;
-                    self.load(&self.rewrite).inspect_err(|_| {
-                        // As far as it can be: it was empty.
-                        self.clean(&format!("{}; {}", drop_database(&before.name), create(before)));
-                    })
-                }
-            },
-            Target::Occupied(before) => self.exchange(before),
-        }
-    }
-
-    /// What is there goes only after the dump has shown that it can be loaded. Tables could be moved, but triggers, views, routines and
-    /// events cannot, so that it is loaded a second time.
-    fn exchange(&self, before: &Database) -> anyhow::Result<Restored> {
-        self.rehearse()?;
-        if self.rewrite.only.is_none() {
-            self.replace(&self.database)?;
-        }
-        let loaded = self.load(&self.rewrite);
-        if self.rewrite.only.is_some() {
-            self.server.query(&alter(before))?;
-        }
-        loaded.map_err(|error| {
-            let refused = Error::Refused {
-                message: format!("{} is half restored: {}", what(&self.rewrite), explain::chain(&error)),
-                hint: "The dump is still whole: remove the cause, and repeat the restore with `--overwrite`."
-                    .to_owned(),
-            };
-            refused.into()
-        })
-    }
-
-    fn rehearse(&self) -> anyhow::Result<()> {
-        let name = format!("mainstay_rehearsal_{:08x}", fastrand::u32(..));
-        let rewrite = Rewrite {
-            to: name.clone(),
-            ..self.rewrite.clone()
-        };
-        let database = Database {
-            name: name.clone(),
-            ..self.database.clone()
-        };
-        self.server.query(&create(&database))?;
-        let rehearsed = self.load(&rewrite).and_then(|_| self.check_rows(&name));
-        self.clean(&drop_database(&name));
-        rehearsed.map_err(|error| error.context("the dump cannot be loaded, and nothing was changed"))
-    }
-
-    fn check_rows(&self, database: &str) -> anyhow::Result<()> {
-        let mut expected = self.stored.part.facts.rows.clone();
-        if let Some(only) = &self.rewrite.only {
-            expected.retain(|table, _| table == only);
-        }
-        let found = survey::rows(&self.server, database, &expected.keys().collect::<Vec<_>>())?;
-        match survey::difference(&expected, &found) {
-            None => Ok(()),
-            Some(difference) => Err(Error::Refused {
-                message: format!("what was loaded is not what was captured: {difference}"),
-                hint: "Choose another restore point.".to_owned(),
-            }
-            .into()),
-        }
-    }
-
-    fn load(&self, rewrite: &Rewrite) -> anyhow::Result<Restored> {
-        let bytes = load(&self.server, self.stored, rewrite, &mut io::sink())?;
-        let tables = if rewrite.only.is_some() {
-            1
-        } else {
-            self.stored.part.facts.rows.len() as u64
-        };
-        Ok(Restored {
-            entries: tables,
-            bytes,
-            problems: 0,
-        })
-    }
-
-    /// An empty database in the place of one that may not be. What may be done in it is kept: grants name it, and do not go with it.
-    fn replace(&self, database: &Database) -> Result<()> {
-        let sql = format!("{}; {}", drop_database(&database.name), create(database));
-        self.server.query(&sql).map(|_| ())
-    }
-
-    /// After a failure, which is what the user has to hear of.
-    fn clean(&self, sql: &str) {
-        let _: Option<super::answers::Rows> = self.server.query(sql).ok();
-    }
-}
-
-/// Load a dump into its database, and pass what is read to `also`. How much it was, bytes.
-pub fn load(server: &Connected, stored: &Stored<'_>, rewrite: &Rewrite, also: &mut dyn Write) -> anyhow::Result<u64> {
-    let mut bytes = 0;
-    server.execute(Some(&rewrite.to), |out| {
-        let mut both = Both {
-            rewriter: Rewriter::new(rewrite, out),
-            also,
-        };
-        stored.copy(&stored.part.path, &mut both)?;
-        bytes = both.rewriter.bytes();
-        Ok(())
-    })?;
-    Ok(bytes)
-}
-
-/// Read a dump and count what is in it.
-pub fn read_back(stored: &Stored<'_>) -> Result<Census> {
-    let mut census = Census::default();
-    stored.copy(&stored.part.path, &mut census)?;
-    Ok(census)
-}
-
-struct Both<'a> {
-    rewriter: Rewriter<'a>,
-    also: &'a mut dyn Write,
-}
-
-impl Write for Both<'_> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.also.write_all(buffer)?;
-        self.rewriter.write(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.rewriter.flush()
-    }
 }
 
 /// The statement that makes a database.
@@ -338,12 +226,9 @@ pub fn create(database: &Database) -> String {
     )
 }
 
-fn alter(database: &Database) -> String {
+/// The statement that gives a database its properties.
+pub fn alter(database: &Database) -> String {
     create(database).replacen("CREATE", "ALTER", 1)
-}
-
-fn drop_database(name: &str) -> String {
-    format!("DROP DATABASE IF EXISTS {}", quoted(name))
 }
 
 /// In whose name things in a dump run, as statements name them.

@@ -5,11 +5,11 @@ use super::dump::{self, Form};
 use super::names::escape;
 use super::server::Server;
 use super::session::Session;
-use super::{globals, tables as together};
+use super::{globals, incomplete, tables as together};
 use crate::config::model::{DumpFormat, Postgres};
 use crate::engine::manifest::Grade;
 use crate::source::{Found, Item, Piece, databases};
-use repository::Error;
+use repository::{Error, Monitor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -62,9 +62,19 @@ pub fn chosen(server: &Server, postgres: &Postgres) -> anyhow::Result<Vec<Found>
 ///
 /// # Errors
 /// As [`chosen`].
-pub fn pieces(server: &Arc<Server>, postgres: &Postgres, root: &Path) -> anyhow::Result<Vec<Piece>> {
+pub fn pieces(
+    server: &Arc<Server>,
+    postgres: &Postgres,
+    root: &Path,
+    monitor: &dyn Monitor,
+) -> anyhow::Result<Vec<Piece>> {
     let mut pieces = Vec::new();
-    let chosen = chosen(server, postgres)?;
+    let mut chosen = chosen(server, postgres)?;
+    let fresh = incomplete::fresh(server, chosen.iter().map(|found| found.name.as_str()));
+    chosen.retain(|found| !fresh.contains(&found.name));
+    if let Some(note) = incomplete::note(&fresh) {
+        monitor.note(&note);
+    }
     if postgres.globals {
         pieces.push(globals::piece(server, root, &postgres.server.name)?);
     }

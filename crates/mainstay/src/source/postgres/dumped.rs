@@ -107,6 +107,11 @@ impl<'a> Dumped<'a> {
         }
     }
 
+    /// Whether what [`write_at_once`](Self::write_at_once) writes is one transaction, whatever is in it.
+    pub fn brings_transaction(&self) -> bool {
+        self.layout == Layout::Custom
+    }
+
     /// How `psql` executes what [`write_at_once`](Self::write_at_once) writes. `pg_restore` brings its own transaction; SQL that is
     /// stored brings transactions for large objects, which end that of `psql`.
     pub fn mode(&self) -> Mode {

@@ -1,6 +1,7 @@
 //! A database that is filled under a name of its own, and gets its place when it is whole.
 
 use super::dumped::Dumped;
+use super::incomplete::{self, Mark};
 use super::names::{ident, literal};
 use super::server::Server;
 use crate::clock;
@@ -33,7 +34,9 @@ pub fn make(
         &server.maintenance,
         &dumped.properties.create(&fresh, owner, server.major()),
     )?;
-    let filled = fill(&fresh).and_then(|()| {
+    let filled = Mark::Fresh.set(server, &fresh).map_err(anyhow::Error::from);
+    let filled = filled.and_then(|()| fill(&fresh)).and_then(|()| {
+        incomplete::unset(server, &fresh)?;
         let statements = dumped.properties.apply(&fresh, dumped.with_privileges);
         Ok(server.execute(&server.maintenance, &statements.join("\n"))?)
     });

@@ -12,6 +12,7 @@ mod errors;
 mod fill;
 mod fresh;
 mod globals;
+mod incomplete;
 mod lazy;
 mod moment;
 mod names;
@@ -78,7 +79,7 @@ impl Source for PostgresSource {
 
     fn capture(&self, surroundings: &Surroundings<'_>) -> anyhow::Result<Vec<Piece>> {
         let server = Arc::new(self.connect(surroundings)?);
-        capture::pieces(&server, &self.postgres, &self.root())
+        capture::pieces(&server, &self.postgres, &self.root(), surroundings.monitor)
     }
 
     fn probe(&self, surroundings: &Surroundings<'_>) -> anyhow::Result<Probe> {

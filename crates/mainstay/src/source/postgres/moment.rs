@@ -1,6 +1,7 @@
 //! One moment of a database: a transaction that stays open, whose view of the data dumps share.
 
 use super::catalog::{self, Catalog, parsed};
+use super::incomplete::Mark;
 use super::properties::Properties;
 use super::server::Server;
 use super::session::Session;
@@ -38,11 +39,14 @@ impl Moment {
     /// Take it. From now on, tables stay as they are; rows may change, but not for whoever shares the moment.
     ///
     /// # Errors
-    /// Those of the session.
+    /// If the database is half restored; those of the session.
     pub fn begin(server: &Server, database: &str) -> Result<Self> {
         let mut session = Session::open(server, database)?;
         session.query(BEGIN)?;
         let snapshot = parsed::<String>(&mut session, "SELECT to_json(pg_catalog.pg_export_snapshot());")?;
+        if let Some(mark) = Mark::read(&mut session)? {
+            return Err(mark.refusal(database));
+        }
         catalog::lock_tables(&mut session)?;
         // Sequences live outside transactions: read before the dump, they are never ahead of it.
         let catalog = Catalog::read(&mut session)?;

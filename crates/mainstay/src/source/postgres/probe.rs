@@ -3,6 +3,7 @@
 use super::capture::chosen;
 use super::catalog::{parsed, unreadable_tables};
 use super::globals::Globals;
+use super::incomplete::{self, Mark};
 use super::server::Server;
 use super::session::Session;
 use crate::config::model::Postgres;
@@ -19,6 +20,9 @@ pub fn probe(server: &Server, postgres: &Postgres) -> anyhow::Result<Probe> {
         .versions
         .insert("pg_dump".to_owned(), server.clients.version.clone());
     probe.found = chosen(server, postgres)?;
+    let fresh = incomplete::fresh(server, probe.found.iter().map(|found| found.name.as_str()));
+    probe.found.retain(|found| !fresh.contains(&found.name));
+    probe.notes.extend(incomplete::note(&fresh));
     for database in &probe.found {
         let name = &database.name;
         if database.bytes.is_none() {
@@ -28,6 +32,9 @@ pub fn probe(server: &Server, postgres: &Postgres) -> anyhow::Result<Probe> {
             continue;
         }
         let mut session = Session::open(server, name)?;
+        if let Some(mark) = Mark::read(&mut session)? {
+            probe.missing.push(mark.refusal(name).to_string());
+        }
         let unreadable = unreadable_tables(&mut session)?;
         let shown: Vec<String> = unreadable.iter().take(5).map(ToString::to_string).collect();
         if !unreadable.is_empty() {

@@ -4,6 +4,7 @@ use super::catalog::has_user_objects;
 use super::dumped::Dumped;
 use super::fill::fill;
 use super::fresh;
+use super::incomplete::{self, Mark};
 use super::names::literal;
 use super::restore::check_roles;
 use super::script;
@@ -112,13 +113,28 @@ pub fn plan<'a>(server: Server, dumped: Dumped<'a>, bytes: u64, options: &PutBac
 
 /// Restore into a database that is empty; what is left after an error is said.
 fn fill_empty(server: &Server, dumped: &Dumped<'_>, name: &str) -> anyhow::Result<()> {
+    let is_one_transaction = dumped.brings_transaction();
+    if !is_one_transaction {
+        Mark::Half.set(server, name)?;
+    }
     let filled = script::run(server, name, dumped.mode(), |out| {
         dumped.write_at_once(&server.clients, out)
+    });
+    let filled = filled.and_then(|()| {
+        if is_one_transaction {
+            Ok(())
+        } else {
+            Ok(incomplete::unset(server, name)?)
+        }
     });
     filled.map_err(|error| {
         let target = Target::look(server, name).ok().and_then(|target| target.there);
         let state = match target {
-            Some(there) if there.is_empty => "is empty as it was",
+            Some(there) if there.is_empty => {
+                // A mark that stays says more than there is.
+                let _: Option<()> = incomplete::unset(server, name).ok();
+                "is empty as it was"
+            }
             _ => "is half restored: drop it, and make it again",
         };
         error.context(format!("the restore failed, and `{name}` {state}"))

@@ -1,6 +1,7 @@
 //! A Redis or Valkey server: its data as one file, taken as a replica takes it, and its users.
 
 mod end;
+mod incomplete;
 mod scratch;
 mod server;
 
@@ -65,6 +66,11 @@ impl Source for RedisSource {
 
     fn capture(&self, surroundings: &Surroundings<'_>) -> anyhow::Result<Vec<Piece>> {
         let server = self.server(surroundings)?;
+        match incomplete::is_marked(&server) {
+            Ok(true) => return Err(incomplete::refusal(&self.name()).into()),
+            Ok(false) => {}
+            Err(error) => surroundings.monitor.note(&unseen(&error)),
+        }
         let (product, version) = server.version()?;
         let facts = Arc::new(Mutex::new(Facts {
             versions: [(product.to_owned(), version)].into(),
@@ -83,14 +89,26 @@ impl Source for RedisSource {
         };
         let mut stream = output.into_stream(self.root().join(DATA));
         stream.reader = Box::new(WithoutMark::new(stream.reader));
-        let mut items = vec![Item::Stream(stream)];
         // Servers before 6 have none, and some hosted ones do not show them.
-        match server.ask(&["acl", "list"]) {
-            Ok(users) => items.push(Item::Stream(Stream::of(self.root().join(USERS), users.into_bytes()))),
-            Err(error) => surroundings
-                .monitor
-                .note(&format!("the users of {} are not captured: {error}", self.name())),
-        }
+        let users = match server.ask(&["acl", "list"]) {
+            Ok(users) => Some(Item::Stream(Stream::of(self.root().join(USERS), users.into_bytes()))),
+            Err(error) => {
+                surroundings
+                    .monitor
+                    .note(&format!("the users of {} are not captured: {error}", self.name()));
+                None
+            }
+        };
+        let (name, finish) = (self.name(), stream.finish);
+        stream.finish = Box::new(move || {
+            finish()?;
+            // A restore that began meanwhile.
+            match incomplete::is_marked(&server) {
+                Ok(true) => Err(incomplete::refusal(&name)),
+                Ok(false) | Err(_) => Ok(()),
+            }
+        });
+        let items = std::iter::once(Item::Stream(stream)).chain(users).collect();
         Ok(vec![Piece {
             path: self.root(),
             name: self.name(),
@@ -112,6 +130,11 @@ impl Source for RedisSource {
             versions: [(product.to_owned(), version)].into(),
             ..Probe::default()
         };
+        match incomplete::is_marked(&server) {
+            Ok(true) => probe.missing.push(incomplete::refusal(&self.name()).to_string()),
+            Ok(false) => {}
+            Err(error) => probe.notes.push(unseen(&error)),
+        }
         if let Err(error) = server.ask(&["acl", "list"]) {
             probe.notes.push(format!("its users are not captured: {error}"));
         }
@@ -151,6 +174,8 @@ impl Source for RedisSource {
             steps.push(format!("remove the {there} keys of the server `{}`", self.name()));
         }
         steps.push(format!("write key by key to the server `{}`", self.name()));
+        let mark = incomplete::MARK;
+        steps.push(format!("until all is right, the key `{mark}` says that it is not"));
         let users = stored.has(&stored.part.path.join(USERS))?;
         if users {
             steps.push("set its users, but `default`, as they were".to_owned());
@@ -158,10 +183,11 @@ impl Source for RedisSource {
         let execute = move || {
             let directory = tempfile::Builder::new().prefix("mainstay-restore-").tempdir()?;
             let mut scratch = Scratch::start(stored, &data, directory.path(), surroundings.cancel)?;
-            let databases = server::parse_keyspace(&scratch.keyspace()?);
-            if there > 0 {
-                server.ask(&["flushall"])?;
+            if scratch.has(incomplete::MARK)? {
+                return Err(incomplete::captured().into());
             }
+            let databases = server::parse_keyspace(&scratch.keyspace()?);
+            incomplete::begin(&server)?;
             let mut restored = Restored::default();
             let written = program::feed(
                 &server.programs,
@@ -181,7 +207,8 @@ impl Source for RedisSource {
             );
             let name = self.name();
             written.map_err(|error| error.context(half(&name)))?;
-            let now: u64 = server.keys()?.values().sum();
+            // One of them is the mark.
+            let now = server.keys()?.values().sum::<u64>().saturating_sub(1);
             if now < restored.entries {
                 let lost = restored.entries - now;
                 surroundings
@@ -189,8 +216,9 @@ impl Source for RedisSource {
                     .problem(&name, &format!("{lost} keys are missing, or expired meanwhile"));
             }
             if users {
-                set_users(stored, &server)?;
+                set_users(stored, &server).map_err(|error| error.context(half(&name)))?;
             }
+            incomplete::end(&server).map_err(|error| error.context(half(&name)))?;
             Ok(restored)
         };
         Ok(Plan {
@@ -212,6 +240,10 @@ impl Source for RedisSource {
             Err(error) => return Err(error),
         };
         proof.add("load", Verdict::Passed);
+        if server.has(incomplete::MARK)? {
+            let message = incomplete::captured().to_string();
+            proof.add("restored as a whole", Verdict::Failed { message });
+        }
         let found = server::parse_keyspace(&server.keyspace()?);
         let sum = |keys: &BTreeMap<String, u64>| keys.values().sum::<u64>();
         let (expected, there) = (sum(&stored.part.facts.rows), sum(&found));
@@ -231,7 +263,11 @@ impl Source for RedisSource {
 }
 
 fn half(name: &str) -> String {
-    format!("the server `{name}` is half restored; the snapshot is whole, so repeat the restore")
+    format!("the server `{name}` is half restored; the snapshot is whole, so repeat the restore with `--overwrite`")
+}
+
+fn unseen(error: &anyhow::Error) -> String {
+    format!("whether a restore has ended cannot be seen: {error}")
 }
 
 /// A file to start a server from.

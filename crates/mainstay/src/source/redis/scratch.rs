@@ -121,6 +121,17 @@ impl Scratch {
         }
     }
 
+    /// Whether the first database has a key.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub fn has(&mut self, key: &str) -> Result<bool> {
+        redis::cmd("EXISTS")
+            .arg(key)
+            .query(&mut self.connection)
+            .map_err(unusable)
+    }
+
     /// The answer to `INFO keyspace`.
     ///
     /// # Errors

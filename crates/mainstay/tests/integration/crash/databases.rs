@@ -8,60 +8,89 @@ use serde_json::Value;
 use std::fs;
 use std::process::{Child, Output};
 use std::time::{Duration, Instant};
-use testkit::mariadb_server::MariadbServer;
-use testkit::postgres_server::PostgresServer;
 
 /// Who dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Victim {
+pub enum Victim {
+    /// The database server.
     Server,
     /// One of the programs that ours has started.
     Client,
+    /// Mainstay.
     Ourselves,
 }
 
-/// A real server with the database `app`.
-trait Server {
+/// A real server with something that is captured and put back.
+pub trait Server {
+    /// Who may die.
+    const VICTIMS: &[Victim] = &[Victim::Server, Victim::Client, Victim::Ourselves];
+    /// Under this name it can be restored beside itself.
+    const COPY: Option<&str> = Some("copy");
+    /// Whether a restore leaves what was there or what was captured, whoever dies.
+    const IS_REPLACED_AT_ONCE: bool = false;
+
     fn die(&mut self);
     fn resume(&mut self);
-    /// What is in a database; nothing if there is none.
-    fn state(&self, database: &str) -> String;
-    /// Make `app` something else than what was captured.
+    /// What is there under a name, or under its own; nothing if there is nothing.
+    fn state(&self, name: Option<&str>) -> String;
+    /// Make it something else than what was captured.
     fn change(&self);
-    /// Whether a restore leaves what was there or what was captured, whoever dies.
-    fn is_replaced_at_once(&self) -> bool;
+    /// Whether it says of itself that it is half restored.
+    fn is_marked(&self) -> bool {
+        false
+    }
 }
 
-struct Scene<S> {
-    server: S,
-    jobs: Jobs,
-    part: &'static str,
+/// A server and a job that captures it.
+pub struct Scene<S> {
+    pub server: S,
+    pub jobs: Jobs,
+    pub part: &'static str,
     random: fastrand::Rng,
 }
 
 impl<S: Server> Scene<S> {
-    fn new(server: S, source: &str, part: &'static str) -> Self {
+    /// With a first restore point.
+    pub fn new(server: S, source: &str, part: &'static str) -> Self {
+        Self::with(server, Jobs::new(""), source, part)
+    }
+
+    /// The same in a place that is there already.
+    pub fn with(server: S, jobs: Jobs, source: &str, part: &'static str) -> Self {
         let yaml = configuration(source).replace("to: [main, archives]", "to: [main]");
         let scene = Self {
             server,
-            jobs: Jobs::new(&yaml),
+            jobs,
             part,
             random: fastrand::Rng::with_seed(7),
         };
+        scene.jobs.configure(&yaml);
         scene.ok(&["run", "--init"]);
         scene
     }
 
-    fn ok(&self, arguments: &[&str]) -> Duration {
+    /// It has to succeed; how long it took.
+    pub fn ok(&self, arguments: &[&str]) -> Duration {
         let begin = Instant::now();
         let ended = self.jobs.run(arguments);
         assert_eq!(ended.code, 0, "{arguments:?}: {ended}");
         begin.elapsed()
     }
 
-    fn snapshots(&self) -> usize {
-        let listed: Value = serde_json::from_str(&self.jobs.restic("main", &["snapshots", "--json"])).unwrap();
-        listed.as_array().unwrap().len()
+    /// How many there are.
+    pub fn snapshots(&self) -> usize {
+        self.listed().len()
+    }
+
+    /// The one that was made last.
+    pub fn latest(&self) -> String {
+        let listed = self.listed();
+        let latest = listed.iter().max_by_key(|snapshot| snapshot["time"].as_str());
+        latest.unwrap()["id"].as_str().unwrap().to_owned()
+    }
+
+    fn listed(&self) -> Vec<Value> {
+        serde_json::from_str(&self.jobs.restic("main", &["snapshots", "--json"])).unwrap()
     }
 
     /// Run the program until somebody dies, unless it has ended by then.
@@ -88,89 +117,123 @@ impl<S: Server> Scene<S> {
         (was_killed, output)
     }
 
-    /// Never a part that looks good and is not.
-    fn assert_captures(&mut self) {
-        let takes = self.ok(&["run"]);
-        let state = self.server.state("app");
-        let mut killed = 0;
-        for (round, victim) in deaths() {
-            let before = self.snapshots();
-            let (was_killed, output) = self.run_until_dead(&["run"], takes, victim);
-            killed += u32::from(was_killed);
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            if self.snapshots() == before {
-                assert!(!output.status.success(), "{victim:?} in round {round}: {said}");
-                continue;
-            }
-            let manifest = self.jobs.restic("main", &["dump", "latest", "/mainstay.json"]);
-            let manifest: Value = serde_json::from_str(&manifest).unwrap();
-            let parts = manifest["parts"].as_array().unwrap();
-            // A server that is gone has a part that says so.
-            let part = parts.iter().find(|part| part["path"] == self.part);
-            let is_good = part.is_some_and(|part| part["problem"].is_null());
-            assert!(
-                is_good || parts.iter().any(|part| !part["problem"].is_null()),
-                "{parts:?}"
-            );
-            let mut restore = vec!["-r", "main", "restore", "latest", "--part", self.part];
-            restore.extend(["--as", "copy", "--overwrite", "--yes"]);
-            if is_good {
-                self.ok(&restore);
-                assert_eq!(self.server.state("copy"), state, "{victim:?} in round {round}");
-            } else {
-                assert_eq!(output.status.code(), Some(3), "{victim:?} in round {round}: {said}");
-                assert_ne!(self.jobs.run(&restore).code, 0, "{victim:?} in round {round}");
-            }
-        }
-        assert!(killed > rounds(3), "{killed}");
-        self.ok(&["run"]);
-    }
-
-    /// What is there is as before, as captured, or said to be half restored.
-    fn assert_restores(&mut self) {
+    /// The arguments that put it back over what is there.
+    pub fn restore<'a>(&self, snapshot: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         let restore = [
             "-r",
             "main",
             "restore",
-            "latest",
+            snapshot,
             "--part",
             self.part,
             "--overwrite",
             "--yes",
         ];
-        let captured = self.server.state("app");
+        [&restore, more].concat()
+    }
+
+    /// Never a part that looks good and is not.
+    pub fn assert_captures(&mut self) {
+        let takes = self.ok(&["run"]);
+        let state = self.server.state(None);
+        let mut killed = 0;
+        for (round, victim) in deaths(S::VICTIMS) {
+            let before = self.snapshots();
+            let (was_killed, output) = self.run_until_dead(&["run"], takes, victim);
+            killed += u32::from(was_killed);
+            let who = format!("{victim:?} in round {round}");
+            self.assert_captured(before, &output, &state, &who);
+        }
+        assert!(killed > rounds(3) * S::VICTIMS.len() as u32 / 3, "{killed}");
+        self.ok(&["run"]);
+    }
+
+    /// After a run that something happened to: it stored what can be restored, or says what it did not.
+    pub fn assert_captured(&self, before: usize, output: &Output, state: &str, who: &str) {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if self.snapshots() == before {
+            assert!(!output.status.success(), "{who}: {said}");
+            return;
+        }
+        let manifest = self.jobs.restic("main", &["dump", "latest", "/mainstay.json"]);
+        let manifest: Value = serde_json::from_str(&manifest).unwrap();
+        let parts = manifest["parts"].as_array().unwrap();
+        // A server that is gone has a part that says so.
+        let part = parts.iter().find(|part| part["path"] == self.part);
+        let is_good = part.is_some_and(|part| part["problem"].is_null());
+        assert!(
+            is_good || parts.iter().any(|part| !part["problem"].is_null()),
+            "{who}: {parts:?}"
+        );
+        let name: Vec<&str> = S::COPY.iter().flat_map(|name| ["--as", *name]).collect();
+        let restore = self.restore("latest", &name);
+        if is_good {
+            self.ok(&restore);
+            assert_eq!(self.server.state(S::COPY), state, "{who}");
+        } else {
+            assert_eq!(output.status.code(), Some(3), "{who}: {said}");
+            assert_ne!(self.jobs.run(&restore).code, 0, "{who}");
+        }
+    }
+
+    /// What is there is as before, as captured, or says itself that it is half restored.
+    pub fn assert_restores(&mut self) {
+        let latest = self.latest();
+        let restore = self.restore(&latest, &[]);
+        let captured = self.server.state(None);
         let takes = self.ok(&restore);
         self.server.change();
-        let changed = self.server.state("app");
+        let changed = self.server.state(None);
         assert_ne!(captured, changed);
         let mut killed = 0;
-        for (round, victim) in deaths() {
-            if victim == Victim::Ourselves && !self.server.is_replaced_at_once() {
-                continue;
-            }
+        for (round, victim) in deaths(S::VICTIMS) {
             let (was_killed, output) = self.run_until_dead(&restore, takes, victim);
             killed += u32::from(was_killed);
-            let (said, found) = (String::from_utf8_lossy(&output.stderr), self.server.state("app"));
-            let is_whole = found == changed || found == captured;
-            assert!(
-                is_whole || (said.contains("half restored") && !self.server.is_replaced_at_once()),
-                "{victim:?} in round {round}: {said}"
-            );
-            if output.status.success() {
-                assert_eq!(found, captured, "{victim:?} in round {round}");
-            }
-            self.ok(&restore);
-            assert_eq!(self.server.state("app"), captured, "{victim:?} in round {round}");
-            self.server.change();
+            let who = format!("{victim:?} in round {round}");
+            self.assert_restored(&restore, &output, &captured, &changed, &who);
         }
-        assert!(killed > rounds(3) / 2, "{killed}");
+        assert!(killed > rounds(3) * S::VICTIMS.len() as u32 / 6, "{killed}");
+    }
+
+    /// After a restore that something happened to. In the end it is changed again.
+    pub fn assert_restored(&self, restore: &[&str], output: &Output, captured: &str, changed: &str, who: &str) {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let found = self.server.state(None);
+        let is_marked = self.server.is_marked();
+        let is_whole = found == changed || found == captured;
+        assert!(
+            is_whole || (is_marked && !S::IS_REPLACED_AT_ONCE),
+            "{who}: {found} {said}"
+        );
+        if output.status.success() {
+            assert!(found == captured && !is_marked, "{who}: {found} {said}");
+        }
+        if is_marked {
+            let before = self.snapshots();
+            let (code, report) = self.jobs.report(&["run"]);
+            let problem = report["parts"][0]["problem"].to_string();
+            assert!(code != 0 && problem.contains("half restored"), "{who}: {report}");
+            // Of nothing else there is no restore point.
+            let was_stored = self.snapshots() > before;
+            assert_eq!(code, if was_stored { 3 } else { 1 }, "{who}: {report}");
+            if was_stored {
+                let refused = self.jobs.run(&self.restore("latest", &[]));
+                assert!(
+                    refused.code == 2 && refused.stderr.contains("is not whole"),
+                    "{who}: {refused}"
+                );
+            }
+        }
+        self.ok(restore);
+        assert_eq!(self.server.state(None), captured, "{who}");
+        assert!(!self.server.is_marked(), "{who}");
+        self.server.change();
     }
 }
 
 /// Everybody dies some times.
-fn deaths() -> impl Iterator<Item = (u32, Victim)> {
-    let victims = [Victim::Server, Victim::Client, Victim::Ourselves];
-    (0..rounds(3)).flat_map(move |round| victims.map(|victim| (round, victim)))
+fn deaths(victims: &'static [Victim]) -> impl Iterator<Item = (u32, Victim)> {
+    (0..rounds(3)).flat_map(move |round| victims.iter().map(move |victim| (round, *victim)))
 }
 
 /// Whether there was one to kill.
@@ -189,125 +252,4 @@ fn kill_a_client(child: &Child) -> bool {
         return false;
     };
     kill_process(client, Signal::KILL).is_ok()
-}
-
-impl Server for PostgresServer {
-    fn die(&mut self) {
-        self.stop();
-    }
-
-    fn resume(&mut self) {
-        Self::resume(self);
-    }
-
-    fn state(&self, database: &str) -> String {
-        let there = format!("SELECT count(*) FROM pg_database WHERE datname = '{database}'");
-        if self.sql("postgres", &there) == "0" {
-            return String::new();
-        }
-        let tables = ["large", "small"].map(|table| {
-            self.sql(
-                database,
-                &format!("SELECT count(*), md5(string_agg(md5(t::text), '' ORDER BY n)) FROM {table} t"),
-            )
-        });
-        let indexes = "SELECT string_agg(indexdef, ';' ORDER BY indexdef) FROM pg_indexes WHERE schemaname = 'public'";
-        format!("{tables:?} {}", self.sql(database, indexes))
-    }
-
-    fn change(&self) {
-        self.sql(
-            "app",
-            "DELETE FROM large WHERE n % 2 = 0; CREATE INDEX IF NOT EXISTS other ON small (text)",
-        );
-    }
-
-    fn is_replaced_at_once(&self) -> bool {
-        true
-    }
-}
-
-const POSTGRES: &str = "
-CREATE TABLE large AS SELECT n, repeat(md5(n::text), 10) AS text FROM generate_series(1, 100000) n;
-CREATE TABLE small AS SELECT n, md5(n::text) AS text FROM generate_series(1, 1000) n;
-ALTER TABLE large ADD PRIMARY KEY (n);
-CREATE INDEX large_text ON large (md5(text));
-";
-
-fn assert_postgres(options: &str, part: &'static str) {
-    let server = PostgresServer::start();
-    server.sql("postgres", "CREATE DATABASE app");
-    server.sql("app", POSTGRES);
-    let (socket, port) = (server.socket().display(), server.port());
-    let source = format!(
-        "      - postgres: {{host: {socket}, port: {port}, user: postgres, name: main, databases: [app]{options}}}"
-    );
-    let mut scene = Scene::new(server, &source, part);
-    scene.assert_captures();
-    scene.assert_restores();
-}
-
-#[test]
-fn heavy_postgres_survives_whoever_dies() {
-    assert_postgres("", "/postgres/main/app.dump");
-}
-
-#[test]
-fn heavy_postgres_with_a_file_for_each_table_survives_whoever_dies() {
-    assert_postgres(", parallel: 2", "/postgres/main/app");
-}
-
-impl Server for MariadbServer {
-    fn die(&mut self) {
-        self.stop();
-    }
-
-    fn resume(&mut self) {
-        Self::resume(self);
-    }
-
-    fn state(&self, database: &str) -> String {
-        let there = format!("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{database}'");
-        if self.sql(&there).trim() != "2" {
-            return self.sql(&there);
-        }
-        let sum = |table: &str| {
-            self.sql(&format!(
-                "SELECT COUNT(*), SUM(CRC32(CONCAT(n, text))) FROM {database}.{table}"
-            ))
-        };
-        let indexes = format!(
-            "SELECT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = '{database}' ORDER BY 1"
-        );
-        ["large", "small"].map(sum).concat() + &self.sql(&indexes)
-    }
-
-    fn change(&self) {
-        self.sql("DELETE FROM app.large WHERE n % 2 = 0; CREATE INDEX IF NOT EXISTS other ON app.small (n)");
-    }
-
-    fn is_replaced_at_once(&self) -> bool {
-        false
-    }
-}
-
-const MARIADB: &str = "
-CREATE DATABASE app; USE app;
-CREATE TABLE large (n INT PRIMARY KEY, text TEXT) SELECT seq AS n, REPEAT(MD5(seq), 10) AS text FROM seq_1_to_100000;
-CREATE TABLE small (n INT PRIMARY KEY, text TEXT) SELECT seq AS n, MD5(seq) AS text FROM seq_1_to_1000;
-";
-
-#[test]
-fn heavy_mariadb_survives_whoever_dies() {
-    // What was committed survives.
-    let server = MariadbServer::start_with(&["--innodb-flush-log-at-trx-commit=2"]);
-    server.sql(MARIADB);
-    let socket = server.socket();
-    let source = format!(
-        "      - mariadb: {{host: {}, name: main, user: root, databases: [app]}}",
-        socket.display()
-    );
-    let mut scene = Scene::new(server, &source, "/mysql/main/app.sql");
-    scene.assert_captures();
-    scene.assert_restores();
 }

@@ -8,13 +8,17 @@ use std::path::{Path, PathBuf};
 use testkit::tree::{TreeSpec, content};
 
 /// A small disk, unmounted in the end.
-struct Disk(PathBuf);
+pub struct Disk(PathBuf);
 
 impl Disk {
-    fn mount(path: PathBuf, options: &str) -> Self {
+    pub fn mount(path: PathBuf, options: &str) -> Self {
         fs::create_dir_all(&path).unwrap();
         mount(&["-t", "tmpfs", "-o", options, "tmpfs"], &path);
         Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     fn enlarge(&self, options: &str) {

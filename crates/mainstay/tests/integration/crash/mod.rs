@@ -3,10 +3,13 @@
 mod calls;
 mod databases;
 mod disks;
+mod half;
 mod history;
 mod jobs;
 mod lies;
 mod moments;
+mod room;
+mod servers;
 
 use crate::peer::*;
 use crate::scene::Scene;
