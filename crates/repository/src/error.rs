@@ -138,7 +138,7 @@ pub enum Error {
         object: &'static str,
         /// What it said.
         #[source]
-        source: storage::Error,
+        source: Box<storage::Error>,
     },
     /// An archive was to be made of a snapshot that cannot be read.
     #[error("the snapshot in `{location}` cannot be read")]

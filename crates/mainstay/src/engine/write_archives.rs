@@ -75,7 +75,7 @@ impl Run<'_> {
             if told.error.is_some() {
                 continue;
             }
-            match self.from_snapshot(place, &destinations[*number], snapshot, &near.items) {
+            match self.write_snapshot(place, &destinations[*number], snapshot, &near.items) {
                 Ok(Some(manifest)) => return Ok(manifest),
                 Ok(None) => {}
                 Err(error) if is_unreadable(&error) => {
@@ -91,7 +91,7 @@ impl Run<'_> {
     }
 
     /// Nothing if somebody else is changing the repository.
-    fn from_snapshot(
+    fn write_snapshot(
         &self,
         place: &ArchivePlace<'_>,
         from: &Destination<'_>,

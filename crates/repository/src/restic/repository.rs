@@ -260,7 +260,7 @@ impl Repository {
                 return Err(Error::AppendOnly {
                     location: self.store.location(),
                     object: kind.name(),
-                    source: error,
+                    source: Box::new(error),
                 });
             }
         }

@@ -60,7 +60,7 @@ impl Stored {
         [files].into_iter().chain(streams).collect()
     }
 
-    fn from_snapshot(
+    fn of_snapshot(
         &self,
         name: &str,
         snapshot: &Snapshot,
@@ -72,7 +72,7 @@ impl Stored {
         write(&store, &new(name), Contents::Snapshot(&from), options, cancel, monitor)
     }
 
-    fn from_sources(&self, name: &str, streams: &[(&str, Vec<u8>)], options: &WriteOptions) -> Manifest {
+    fn of_sources(&self, name: &str, streams: &[(&str, Vec<u8>)], options: &WriteOptions) -> Manifest {
         let files = Source::path_as(self.source(), &below("/files", &self.source()));
         let bytes = |(path, bytes): &(&str, Vec<u8>)| Source::bytes(Path::new(path), bytes.clone());
         let sources = [files].into_iter().chain(streams.iter().map(bytes)).collect();
@@ -127,10 +127,10 @@ fn an_archive_of_a_snapshot_is_that_of_its_sources() {
             compression,
             ..WriteOptions::new(encryption)
         };
-        let made = stored.from_snapshot(name, &snapshot, stored.items(&streams), &options);
+        let made = stored.of_snapshot(name, &snapshot, stored.items(&streams), &options);
         let made = made.unwrap();
         let other = format!("sources-{name}");
-        let expected = stored.from_sources(&other, &streams, &options);
+        let expected = stored.of_sources(&other, &streams, &options);
         assert_eq!(made.counts, expected.counts, "{name}");
         let keys = Keys::none().with_passphrase(passphrase());
         let target = stored.restored(name, &keys);
@@ -170,13 +170,11 @@ fn names_of_changed_files_are_no_links() {
         .unwrap();
     }
     let snapshot = stored.back_up(&[]);
-    let made = stored
-        .from_snapshot("a", &snapshot, stored.items(&[]), &plain())
-        .unwrap();
+    let made = stored.of_snapshot("a", &snapshot, stored.items(&[]), &plain()).unwrap();
     assert_eq!((made.counts.files, made.counts.hard_links), (2, 2));
     // Only one of several names was captured: it is a file.
     let only = StoredItem::Path(below("/files", &stored.source()).join("a-linked"));
-    let made = stored.from_snapshot("b", &snapshot, vec![only], &plain()).unwrap();
+    let made = stored.of_snapshot("b", &snapshot, vec![only], &plain()).unwrap();
     assert_eq!((made.counts.files, made.counts.hard_links), (1, 0));
 }
 
@@ -198,7 +196,7 @@ fn a_snapshot_that_is_damaged_gives_no_archive() {
             Encryption::OpenPgpPassphrase(passphrase()),
         ] {
             let options = WriteOptions::new(encryption);
-            let made = stored.from_snapshot("a", &snapshot, stored.items(&[]), &options);
+            let made = stored.of_snapshot("a", &snapshot, stored.items(&[]), &options);
             assert!(
                 matches!(made, Err(Error::UnreadableSnapshot { .. })),
                 "{damage}: {made:?}"
@@ -217,10 +215,10 @@ fn what_was_a_problem_then_is_one_of_the_archive() {
     let mut snapshot = stored.back_up(&[]);
     snapshot.mainstay_problems = Some(2);
     let items = || [stored.items(&[]), vec![StoredItem::Stream("/command/failed".into())]].concat();
-    let made = stored.from_snapshot("a", &snapshot, items(), &plain()).unwrap();
+    let made = stored.of_snapshot("a", &snapshot, items(), &plain()).unwrap();
     assert_eq!((made.counts.problems, made.counts.files), (2, 1));
     snapshot.mainstay_problems = None;
-    let made = stored.from_snapshot("b", &snapshot, items(), &plain()).unwrap();
+    let made = stored.of_snapshot("b", &snapshot, items(), &plain()).unwrap();
     assert_eq!(made.counts.problems, 1);
     assert!(stored.bench.monitor.problems.lock()[0].contains("/command/failed: it is not in the snapshot"));
 }
