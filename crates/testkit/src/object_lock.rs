@@ -10,7 +10,7 @@ pub const RETAIN_UNTIL: &str = "2099-01-01T00:00:00Z";
 pub fn locked(call: &HttpCall) -> HttpFault {
     match call.method.as_str() {
         "HEAD" => HttpFault::Header("x-amz-object-lock-retain-until-date", RETAIN_UNTIL),
-        "DELETE" => HttpFault::Status(403),
+        "DELETE" if call.exists => HttpFault::Status(403),
         _ => rules(call),
     }
 }

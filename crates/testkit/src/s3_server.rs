@@ -44,6 +44,8 @@ pub struct HttpCall {
     pub target: String,
     /// Names in lower case, and values.
     pub headers: Vec<(String, String)>,
+    /// Whether the object that it names is there.
+    pub exists: bool,
 }
 
 impl HttpCall {
@@ -137,6 +139,7 @@ impl S3Server {
             service: builder.build(),
             faults,
             calls: Arc::clone(&calls),
+            root: directory.path().to_owned(),
         };
         runtime.spawn(accept(listener, tls, gate));
         Ok(Self {
@@ -214,6 +217,8 @@ struct Gate {
     service: S3Service,
     faults: Faults,
     calls: Arc<Mutex<Vec<HttpCall>>>,
+    /// Where the buckets are.
+    root: PathBuf,
 }
 
 /// Ends a connection without an answer.
@@ -236,6 +241,7 @@ impl Gate {
             method: request.method().to_string(),
             target: request.uri().to_string(),
             headers: request.headers().iter().map(header).collect(),
+            exists: self.root.join(request.uri().path().trim_start_matches('/')).is_file(),
         };
         calls.push(call.clone());
         call

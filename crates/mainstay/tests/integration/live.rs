@@ -95,14 +95,10 @@ fn files_change_while_they_are_read() {
             scene.ok(&["restore", &format!("latest:{source}/still"), "--target", "out"]);
             assert_same(&still, &scene.path("out"));
             // The changing files come out as something, of one piece.
-            scene.ok(&[
-                "restore",
-                &format!("latest:{source}/live"),
-                "--target",
-                "changing",
-                "--delete",
-                "--verify",
-            ]);
+            let from = format!("latest:{source}/live");
+            let restore = ["restore", &from, "--target", "changing", "--verify", "--delete"];
+            // What an incomplete snapshot lacks is not removed.
+            scene.ok(&restore[..restore.len() - usize::from(ended.code == 3)]);
         }
         stop.store(true, Ordering::Relaxed);
         assert!(mutator.join().unwrap() > 20);

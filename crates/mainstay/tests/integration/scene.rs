@@ -87,13 +87,17 @@ impl Scene {
     /// Run a command made by [`Scene::command`].
     pub fn ended(&self, command: &mut Command) -> Ended {
         let output = command.output().unwrap();
-        let text =
-            |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&self.root.path().display().to_string(), "[dir]");
+        let text = |bytes: &[u8]| self.hidden(&String::from_utf8_lossy(bytes));
         Ended {
             code: output.status.code().unwrap_or(-1),
             stdout: text(&output.stdout),
             stderr: text(&output.stderr),
         }
+    }
+
+    /// Text that names this directory `[dir]`.
+    pub fn hidden(&self, text: &str) -> String {
+        text.replace(&self.root.path().display().to_string(), "[dir]")
     }
 
     /// Run it; it has to succeed. Returns what it wrote to standard output.

@@ -144,7 +144,7 @@ impl<S: Server> Scene<S> {
             let who = format!("{victim:?} in round {round}");
             self.assert_captured(before, &output, &state, &who);
         }
-        assert!(killed > rounds(3) * S::VICTIMS.len() as u32 / 3, "{killed}");
+        assert!(killed >= rounds(2) * S::VICTIMS.len() as u32 / 3, "{killed}");
         self.ok(&["run"]);
     }
 
@@ -192,7 +192,7 @@ impl<S: Server> Scene<S> {
             let who = format!("{victim:?} in round {round}");
             self.assert_restored(&restore, &output, &captured, &changed, &who);
         }
-        assert!(killed > rounds(3) * S::VICTIMS.len() as u32 / 6, "{killed}");
+        assert!(killed >= rounds(2) * S::VICTIMS.len() as u32 / 6, "{killed}");
     }
 
     /// After a restore that something happened to. In the end it is changed again.
@@ -233,7 +233,7 @@ impl<S: Server> Scene<S> {
 
 /// Everybody dies some times.
 fn deaths(victims: &'static [Victim]) -> impl Iterator<Item = (u32, Victim)> {
-    (0..rounds(3)).flat_map(move |round| victims.iter().map(move |victim| (round, *victim)))
+    (0..rounds(2)).flat_map(move |round| victims.iter().map(move |victim| (round, *victim)))
 }
 
 /// Whether there was one to kill.

@@ -25,7 +25,7 @@ impl<S> Far<S> {
 }
 
 impl<S: Server> Server for Far<S> {
-    // It breaks nine times.
+    // Each of them is the network.
     const VICTIMS: &[Victim] = &[Victim::Server; 3];
     const COPY: Option<&str> = S::COPY;
     const IS_REPLACED_AT_ONCE: bool = S::IS_REPLACED_AT_ONCE;
@@ -136,7 +136,7 @@ fn assert_captures_to_a_full_disk<S: Server>(server: S, source: &str, part: &'st
     let mut disk = Crowded::new(Disk::mount(jobs.scene.path("main"), "size=100m"));
     let scene = Scene::with(server, jobs, source, part);
     let mut failed = 0;
-    for round in 0..rounds(3) * 2 {
+    for round in 0..rounds(2) * 2 {
         renew(&scene.server);
         let (before, state) = (scene.snapshots(), scene.server.state(None));
         disk.fill(16 << 20);
@@ -195,7 +195,7 @@ fn assert_restores_to_a_full_disk<S: Server>(scene: &mut Scene<S>, mut disk: Cro
     scene.server.change();
     let changed = scene.server.state(None);
     let mut failed = 0;
-    for round in 0..rounds(3) * 2 {
+    for round in 0..rounds(2) * 2 {
         disk.fill(most_bytes);
         let output: Output = scene.jobs.start(&restore).wait_with_output().unwrap();
         disk.clear();

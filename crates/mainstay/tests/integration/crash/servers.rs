@@ -161,7 +161,7 @@ impl Server for RedisServer {
 fn heavy_redis_survives_whoever_dies() {
     // What it answered survives.
     let server = RedisServer::start_with(&["--appendonly", "yes", "--enable-debug-command", "yes"]);
-    let fill = "for i = 1, 200000 do redis.call('SET', 'key:' .. i, string.rep(i, 20)) end";
+    let fill = "for i = 1, 50000 do redis.call('SET', 'key:' .. i, string.rep(i, 20)) end";
     server.ask_words(&["EVAL", fill, "0"]);
     let source = format!(
         "      - redis: {{host: 127.0.0.1, port: {}, password: {{file: redis-password}}, name: main}}",
