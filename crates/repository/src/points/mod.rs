@@ -201,7 +201,7 @@ pub trait RestorePoints: Sync {
     /// directory behind it, that directory.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) if there is none, or several.
+    /// [`Error::NotFound`] if there is none, or several.
     fn select(&self, text: &str, filter: &PointFilter, monitor: &dyn Monitor) -> Result<Selected>;
 
     /// Call `each` for every entry, a directory before what is in it.
@@ -221,7 +221,7 @@ pub trait RestorePoints: Sync {
     /// Restore into a directory.
     ///
     /// # Errors
-    /// [`Error::Refused`](crate::Error::Refused) if the format cannot do what an option asks for.
+    /// [`Error::Refused`] if the format cannot do what an option asks for.
     fn restore(&self, selected: &Selected, options: &RestoreOptions, monitor: &dyn Monitor) -> Result<RestoreReport>;
 
     /// Decide what goes. Nothing is changed.
