@@ -390,7 +390,9 @@ fn many_threads(store: &dyn Store) {
                         .write(&name(thread, number), pattern(thread, number as u64))
                         .unwrap();
                 }
-                store.write("shared", Bytes::from_static(b"the same")).unwrap();
+                for _ in 0..5 {
+                    store.write("shared", Bytes::from_static(b"the same")).unwrap();
+                }
             });
         }
     });

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
@@ -14,11 +15,13 @@ use tokio::task::JoinHandle;
 
 use super::control::{Control, Piece};
 use super::errors::Failure;
-use crate::temporary;
+use crate::{ErrorKind, temporary};
 
 /// Bytes that are handed over at once, and pieces that wait.
 const PIECE: usize = 1 << 20;
 const WAITING: usize = 4;
+/// Tries to put an upload in its place. Each one that fails lost against another that replaces the same object.
+const MOVES: usize = 20;
 
 /// An upload under way.
 pub(super) struct Upload {
@@ -81,12 +84,33 @@ impl Upload {
     pub(super) async fn publish(&mut self) -> Result<u64, Failure> {
         self.pieces = None;
         self.answer().await?;
+        let mut moves = 1;
+        while let Err(failure) = self.move_into_place().await {
+            let raced = matches!(failure.kind(), ErrorKind::Other | ErrorKind::NotFound);
+            if !raced || moves == MOVES || !self.is_waiting().await {
+                return Err(failure);
+            }
+            moves += 1;
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(1..20))).await;
+        }
+        Ok(self.size)
+    }
+
+    /// What stands at the place is removed by rclone before the move, in a step of its own: of two that replace the same object,
+    /// one may find nothing to remove, and fails.
+    async fn move_into_place(&self) -> Result<(), Failure> {
         let arguments = json!({
             "srcFs": self.remote, "srcRemote": self.temporary,
             "dstFs": self.remote, "dstRemote": self.name,
         });
-        self.control.call("operations/movefile", &arguments).await?;
-        Ok(self.size)
+        self.control.call("operations/movefile", &arguments).await.map(drop)
+    }
+
+    /// Whether the upload is still under its temporary name: a move that failed may have been done.
+    async fn is_waiting(&self) -> bool {
+        let arguments = json!({"fs": self.remote, "remote": self.temporary});
+        let answer = self.control.call("operations/stat", &arguments).await;
+        answer.is_ok_and(|answer| answer.get("item").is_some_and(|item| !item.is_null()))
     }
 
     /// Remove what was sent. Best effort: what stays is removed by a listing tomorrow.
