@@ -14,49 +14,14 @@ Workloads
   mariadb    a server with one large and some small tables: capture
   sqlite     a database of 2 GiB while a program commits to it without a pause: how long its commits took, at most
 """
-import argparse, os, shutil, sqlite3, statistics, subprocess, sys, threading, time
+import argparse, os, shutil, sqlite3, subprocess, sys, threading, time
 from contextlib import closing
+
+from measure import MIB, Table, measured, shell, size_of
 
 POSTGRES_BIN = sorted(
     (f"/usr/lib/postgresql/{v}/bin" for v in os.listdir("/usr/lib/postgresql")), key=lambda p: float(p.split("/")[4]))[-1] \
     if os.path.isdir("/usr/lib/postgresql") else ""
-MIB = 1 << 20
-
-
-def measured(argv, env=None, out=None):
-    """Run to the end; return (wall seconds, CPU seconds, peak MiB of the largest process)."""
-    os.sync()  # what the program before us left to write is not ours to wait for
-    start = time.monotonic()
-    p = subprocess.Popen(argv, env=dict(os.environ, **(env or {})), stdin=subprocess.DEVNULL,
-                         stdout=out or subprocess.DEVNULL, stderr=subprocess.PIPE)
-    err = p.stderr.read()
-    _, status, usage = os.wait4(p.pid, 0)
-    wall = time.monotonic() - start
-    p.returncode = os.waitstatus_to_exitcode(status)
-    if p.returncode:
-        sys.exit(f"{' '.join(argv)}: exit {p.returncode}\n{err.decode(errors='replace')[-2000:]}")
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-
-
-def size_of(path):
-    return sum(os.lstat(os.path.join(d, f)).st_size for d, _, fs in os.walk(path) for f in fs) / MIB
-
-
-class Table:
-    """Measurements, printed as medians."""
-
-    def __init__(s): s.rows = {}
-
-    def add(s, workload, program, times, stored=None):
-        s.rows.setdefault(workload, {}).setdefault(program, []).append((*times, stored or 0))
-
-    def show(s):
-        print(f"{'workload':18} {'program':34} {'wall s':>7} {'cpu s':>7} {'peak MiB':>9} {'stored MiB':>11} {'wall ratio':>11}")
-        for workload, programs in s.rows.items():
-            median = {name: [statistics.median(x) for x in zip(*rounds)] for name, rounds in programs.items()}
-            for name, (wall, cpu, peak, stored) in median.items():
-                ratio = wall / median["mainstay"][0]
-                print(f"{workload:18} {name:34} {wall:7.2f} {cpu:7.2f} {peak:9.0f} {stored:11.1f} {ratio:11.2f}", flush=True)
 
 
 class Mainstay:
@@ -123,9 +88,9 @@ def postgres(a, table):
         for r in range(a.rounds):
             m.fresh()
             table.add("capture", "mainstay", m.run(), m.stored())
-            table.add("capture", "pg_dump | gzip", measured(["bash", "-o", "pipefail", "-c", f"pg_dump bench | gzip > {gz}"]), os.path.getsize(gz) / MIB)
+            table.add("capture", "pg_dump | gzip", shell(f"pg_dump bench | gzip > {gz}"), size_of(gz))
             os.remove(gz)
-            table.add("capture", "pg_dump -Fc -Z0 | zstd -3 -T0", measured(["bash", "-o", "pipefail", "-c", f"pg_dump -Fc -Z0 bench | zstd -q -3 -T0 -f -o {zst}"]), os.path.getsize(zst) / MIB)
+            table.add("capture", "pg_dump -Fc -Z0 | zstd -3 -T0", shell(f"pg_dump -Fc -Z0 bench | zstd -q -3 -T0 -f -o {zst}"), size_of(zst))
             os.remove(zst)
         measured(["pg_dump", "-Fc", "-Z0", "-f", fc, "bench"])
         for r in range(a.rounds):
@@ -180,7 +145,7 @@ def mariadb(a, table):
             m.fresh()
             table.add("mariadb capture", "mainstay", m.run(), m.stored())
             dump = ["mariadb-dump", *client, "--single-transaction", "--routines", "--events", "bench"]
-            table.add("mariadb capture", "mariadb-dump | gzip", measured(["bash", "-o", "pipefail", "-c", f"{' '.join(dump)} | gzip > {gz}"]), os.path.getsize(gz) / MIB)
+            table.add("mariadb capture", "mariadb-dump | gzip", shell(f"{' '.join(dump)} | gzip > {gz}"), size_of(gz))
     finally:
         process.terminate()
         process.wait()

@@ -2,7 +2,7 @@
 
 use super::databases::{Scene, Server, Victim};
 use super::disks::Disk;
-use super::servers::{MARIADB, POSTGRES};
+use super::servers::{MARIADB, source_of, with_app};
 use crate::jobs::{Jobs, rounds};
 use std::fs;
 use std::path::PathBuf;
@@ -58,9 +58,7 @@ fn with_password(password: &str) -> Jobs {
 }
 
 fn assert_far_postgres(options: &str, part: &'static str) {
-    let server = PostgresServer::start();
-    server.sql("postgres", "CREATE DATABASE app");
-    server.sql("app", POSTGRES);
+    let server = with_app(PostgresServer::start());
     let port = server.port();
     let server = Far::new(server, port);
     let source = format!(
@@ -154,13 +152,8 @@ fn assert_captures_to_a_full_disk<S: Server>(server: S, source: &str, part: &'st
 #[test]
 fn heavy_postgres_is_captured_or_not_to_a_repository_that_is_full() {
     for (options, part) in [("", "/postgres/main/app.dump"), (", parallel: 2", "/postgres/main/app")] {
-        let server = PostgresServer::start();
-        server.sql("postgres", "CREATE DATABASE app");
-        server.sql("app", POSTGRES);
-        let (socket, port) = (server.socket().display(), server.port());
-        let source = format!(
-            "      - postgres: {{host: {socket}, port: {port}, user: postgres, name: main, databases: [app]{options}}}"
-        );
+        let server = with_app(PostgresServer::start());
+        let source = source_of(&server, options);
         let renew = |server: &PostgresServer| {
             server.sql(
                 "app",
@@ -211,13 +204,8 @@ fn assert_restores_to_a_full_disk<S: Server>(scene: &mut Scene<S>, mut disk: Cro
 fn assert_postgres_on_a_full_disk(options: &str, part: &'static str) {
     let jobs = Jobs::new("");
     let disk = Disk::mount(jobs.scene.path("server"), "size=600m,mode=0777");
-    let server = PostgresServer::start_in(disk.path());
-    server.sql("postgres", "CREATE DATABASE app");
-    server.sql("app", POSTGRES);
-    let (socket, port) = (server.socket().display(), server.port());
-    let source = format!(
-        "      - postgres: {{host: {socket}, port: {port}, user: postgres, name: main, databases: [app]{options}}}"
-    );
+    let server = with_app(PostgresServer::start_in(disk.path()));
+    let source = source_of(&server, options);
     let mut scene = Scene::with(server, jobs, &source, part);
     assert_restores_to_a_full_disk(&mut scene, Crowded::new(disk), 100 << 20);
 }

@@ -43,21 +43,29 @@ impl Server for PostgresServer {
     }
 }
 
-pub const POSTGRES: &str = "
+const POSTGRES: &str = "
 CREATE TABLE large AS SELECT n, repeat(md5(n::text), 10) AS text FROM generate_series(1, 100000) n;
 CREATE TABLE small AS SELECT n, md5(n::text) AS text FROM generate_series(1, 1000) n;
 ALTER TABLE large ADD PRIMARY KEY (n);
 CREATE INDEX large_text ON large (md5(text));
 ";
 
-fn assert_postgres(options: &str, part: &'static str) {
-    let server = PostgresServer::start();
+/// `server` with a database `app`.
+pub fn with_app(server: PostgresServer) -> PostgresServer {
     server.sql("postgres", "CREATE DATABASE app");
     server.sql("app", POSTGRES);
+    server
+}
+
+/// What captures the database `app` of `server`.
+pub fn source_of(server: &PostgresServer, options: &str) -> String {
     let (socket, port) = (server.socket().display(), server.port());
-    let source = format!(
-        "      - postgres: {{host: {socket}, port: {port}, user: postgres, name: main, databases: [app]{options}}}"
-    );
+    format!("      - postgres: {{host: {socket}, port: {port}, user: postgres, name: main, databases: [app]{options}}}")
+}
+
+fn assert_postgres(options: &str, part: &'static str) {
+    let server = with_app(PostgresServer::start());
+    let source = source_of(&server, options);
     let mut scene = Scene::new(server, &source, part);
     scene.assert_captures();
     scene.assert_restores();
