@@ -6,7 +6,9 @@
 use crate::sh::{Sh, root};
 use crate::{Done, setup};
 use anyhow::{Result, ensure};
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -24,13 +26,7 @@ pub fn run(args: &Args) -> Done {
     setup::for_fuzz()?;
     let targets = chosen(&args.targets)?;
     cargo_fuzz().arg("build").run()?;
-    let mut failed = Vec::new();
-    for target in targets {
-        if let Err(error) = fuzz(&target, args.seconds) {
-            eprintln!("{error:#}");
-            failed.push(target);
-        }
-    }
+    let failed = fuzz_all(&targets, args.seconds);
     ensure!(
         failed.is_empty(),
         "fuzzing found a fault in: {}\nhint: the input is kept in fuzz/artifacts; repeat it with \
@@ -56,6 +52,26 @@ fn chosen(wanted: &[String]) -> Result<Vec<String>> {
         );
     }
     Ok(if wanted.is_empty() { all } else { wanted.to_vec() })
+}
+
+/// Fuzzes as many targets at the same time as there are cores, for each takes one. Returns those in which a fault was found.
+fn fuzz_all(targets: &[String], seconds: u64) -> Vec<&str> {
+    let waiting = Mutex::new(targets.iter());
+    let failed = Mutex::new(Vec::new());
+    let next = || waiting.lock().expect("no thread panics").next();
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(|| {
+                while let Some(target) = next() {
+                    if let Err(error) = fuzz(target, seconds) {
+                        eprintln!("{error:#}");
+                        failed.lock().expect("no thread panics").push(target.as_str());
+                    }
+                }
+            });
+        }
+    });
+    failed.into_inner().expect("no thread panics")
 }
 
 /// Fuzzes one target, starting from what earlier runs found and from the inputs that are checked in.

@@ -9,7 +9,14 @@ use zeroize::Zeroizing;
 ///
 /// 32 MiB of memory, three passes: equal in strength to 128 MiB in one pass, and it runs beside a database on a small
 /// server. restic measures instead and ends between half and twice of this.
+#[cfg(not(all(feature = "cheap-keys", debug_assertions)))]
 const SCRYPT: (u8, u32, u32) = (15, 8, 3);
+/// Tests open thousands of repositories, and spent most of their time here.
+#[cfg(all(feature = "cheap-keys", debug_assertions))]
+const SCRYPT: (u8, u32, u32) = (10, 8, 3);
+
+#[cfg(not(debug_assertions))]
+const _: () = assert!(SCRYPT.0 == 15, "a release makes keys that are hard to guess");
 
 /// Passes that are made side by side. Each takes its own memory.
 const PASSES_AT_ONCE: u64 = 2;
@@ -90,7 +97,7 @@ impl KeyFile {
             Ok(threads) => threads.install(derive),
             Err(_) => derive(),
         };
-        done.map_err(|_| self.unusable("its scrypt parameters are out of bounds"))?;
+        done.map_err(|_| self.out_of_bounds())?;
         Ok(Key::from_bytes(&derived))
     }
 
@@ -103,10 +110,13 @@ impl KeyFile {
         let memory = at_once.saturating_add(p).saturating_mul(128).saturating_mul(r);
         let work = self.n.saturating_mul(r).saturating_mul(p);
         if !self.n.is_power_of_two() || self.n < 2 || memory > MAX_SCRYPT_MEMORY || work > MAX_SCRYPT_WORK {
-            return Err(self.unusable("its scrypt parameters are out of bounds"));
+            return Err(self.out_of_bounds());
         }
-        scrypt::Params::new(self.n.trailing_zeros() as u8, self.r, self.p)
-            .map_err(|_| self.unusable("its scrypt parameters are out of bounds"))
+        scrypt::Params::new(self.n.trailing_zeros() as u8, self.r, self.p).map_err(|_| self.out_of_bounds())
+    }
+
+    fn out_of_bounds(&self) -> Error {
+        self.unusable("its scrypt parameters are out of bounds")
     }
 
     fn unusable(&self, reason: &str) -> Error {
