@@ -149,6 +149,9 @@ pub enum Error {
         #[source]
         source: Box<Self>,
     },
+    /// The system gives no memory for a pack.
+    #[error("there is not enough memory")]
+    Memory(#[source] io::Error),
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -267,6 +270,7 @@ impl Error {
             Self::Verification(_) => {
                 "Nothing wrong was stored. This points at faulty memory or at a defect: test the memory, then report it."
             }
+            Self::Memory(_) => "Give the program more memory, or make packs smaller with `--pack-size`.",
             Self::Interrupted => return None,
         };
         Some(text.to_owned())

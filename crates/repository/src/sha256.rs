@@ -3,27 +3,38 @@
 //! A processor with instructions for SHA-256 spends most of the time waiting for the result of the last one. While it waits, it can work on
 //! another content: two take little longer than one.
 
-#[cfg(any(target_arch = "x86_64", test))]
 mod lanes;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+
+pub use lanes::{Block, Running};
 
 use crate::Id;
 
 /// The ids of `contents`, in their order.
 pub fn hash_each(contents: &[&[u8]]) -> Vec<Id> {
+    lanes::side_by_side(contents, update_both)
+}
+
+/// Work the next blocks into two hashes, as many into each.
+pub fn update_both(running: [&mut Running; 2], blocks: [&[Block]; 2]) {
+    debug_assert_eq!(blocks[0].len(), blocks[1].len());
     #[cfg(target_arch = "x86_64")]
-    if contents.len() > 1
-        && let Some(two) = x86::Two::detect()
-    {
-        return lanes::side_by_side(contents, |states, blocks| two.compress(states, blocks));
+    if let Some(two) = x86::Two::detect() {
+        let [first, second] = running;
+        two.compress([&mut first.state, &mut second.state], blocks);
+        first.count(blocks[0]);
+        second.count(blocks[1]);
+        return;
     }
-    contents.iter().map(|content| Id::hash(content)).collect()
+    for (running, blocks) in running.into_iter().zip(blocks) {
+        running.update(blocks);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::lanes::{Block, State, side_by_side};
+    use super::lanes::side_by_side;
     use super::*;
 
     #[test]
@@ -46,15 +57,15 @@ mod tests {
     /// Also where the instructions are missing.
     #[test]
     fn lanes_of_one_kind_take_over_from_each_other() {
-        let compress = |states: [&mut State; 2], blocks: [&[Block]; 2]| {
+        let work_in = |running: [&mut Running; 2], blocks: [&[Block]; 2]| {
             assert_eq!(blocks[0].len(), blocks[1].len());
-            for (state, blocks) in states.into_iter().zip(blocks) {
-                sha2::block_api::compress256(state, blocks);
+            for (running, blocks) in running.into_iter().zip(blocks) {
+                running.update(blocks);
             }
         };
         let contents: Vec<Vec<u8>> = (0..200_usize).map(|length| vec![length as u8; length * 3]).collect();
         let contents: Vec<&[u8]> = contents.iter().map(Vec::as_slice).collect();
         let alone: Vec<Id> = contents.iter().map(|content| Id::hash(content)).collect();
-        assert_eq!(side_by_side(&contents, compress), alone);
+        assert_eq!(side_by_side(&contents, work_in), alone);
     }
 }

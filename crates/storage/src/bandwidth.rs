@@ -110,6 +110,15 @@ impl Store for BandwidthLimit {
         self.inner.write(name, content)
     }
 
+    fn write_pieces(&self, name: &str, pieces: &[Bytes]) -> Result<()> {
+        self.upload.pass(pieces.iter().map(Bytes::len).sum());
+        self.inner.write_pieces(name, pieces)
+    }
+
+    fn gathers(&self) -> bool {
+        self.inner.gathers()
+    }
+
     fn writer(&self, name: &str) -> Result<Box<dyn ObjectWriter>> {
         Ok(Box::new(MeteredWriter {
             inner: self.inner.writer(name)?,

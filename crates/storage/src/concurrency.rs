@@ -92,6 +92,15 @@ impl Store for ConcurrencyLimit {
         self.inner.write(name, content)
     }
 
+    fn write_pieces(&self, name: &str, pieces: &[Bytes]) -> Result<()> {
+        let _turn = self.gate.enter();
+        self.inner.write_pieces(name, pieces)
+    }
+
+    fn gathers(&self) -> bool {
+        self.inner.gathers()
+    }
+
     fn writer(&self, name: &str) -> Result<Box<dyn ObjectWriter>> {
         let inner = {
             let _turn = self.gate.enter();

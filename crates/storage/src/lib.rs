@@ -124,6 +124,16 @@ pub trait Store: Send + Sync + Debug {
     /// Store an object, atomically and durably.
     fn write(&self, name: &str, content: Bytes) -> Result<()>;
 
+    /// As [`write`](Store::write), of a content that lies in several pieces.
+    fn write_pieces(&self, name: &str, pieces: &[Bytes]) -> Result<()> {
+        self.write(name, pieces.concat().into())
+    }
+
+    /// Whether [`write_pieces`](Store::write_pieces) takes the pieces where they lie, and not a copy of them all.
+    fn gathers(&self) -> bool {
+        false
+    }
+
     /// Begin an object whose size is not known yet. Nothing is visible before [`ObjectWriter::finish`].
     fn writer(&self, name: &str) -> Result<Box<dyn ObjectWriter>>;
 

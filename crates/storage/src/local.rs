@@ -76,9 +76,9 @@ impl LocalStore {
         TemporaryFile::create(path)
     }
 
-    fn write_file(&self, path: &Path, content: &[u8]) -> std::io::Result<()> {
+    fn write_file(&self, path: &Path, pieces: &[Bytes]) -> std::io::Result<()> {
         let file = self.begin(path)?;
-        file.fill(content)?;
+        file.fill(pieces)?;
         file.publish()
     }
 }
@@ -123,9 +123,17 @@ impl Store for LocalStore {
     }
 
     fn write(&self, name: &str, content: Bytes) -> Result<()> {
+        self.write_pieces(name, &[content])
+    }
+
+    fn write_pieces(&self, name: &str, pieces: &[Bytes]) -> Result<()> {
         let path = self.path("write", name)?;
-        self.write_file(&path, &content)
+        self.write_file(&path, pieces)
             .map_err(|error| self.error("write", name, error))
+    }
+
+    fn gathers(&self) -> bool {
+        true
     }
 
     fn writer(&self, name: &str) -> Result<Box<dyn ObjectWriter>> {

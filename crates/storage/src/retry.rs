@@ -130,6 +130,14 @@ impl Store for RetryStore {
         self.retry.run(|| self.inner.write(name, content.clone()))
     }
 
+    fn write_pieces(&self, name: &str, pieces: &[Bytes]) -> Result<()> {
+        self.retry.run(|| self.inner.write_pieces(name, pieces))
+    }
+
+    fn gathers(&self) -> bool {
+        self.inner.gathers()
+    }
+
     fn writer(&self, name: &str) -> Result<Box<dyn ObjectWriter>> {
         self.retry.run(|| self.inner.writer(name))
     }

@@ -129,7 +129,7 @@ pub struct Sealer<'a> {
 }
 
 /// More memory than this is given back when a blob is done, bytes: one in fifty needs more.
-const KEPT: usize = 3 << 20;
+pub const KEPT: usize = 3 << 20;
 /// Shorter than this, the zstd frame costs more than it saves.
 const WORTH_COMPRESSING: usize = 64;
 /// Content from this length on is probed before it is compressed.

@@ -24,6 +24,7 @@ pub mod mode;
 pub mod node;
 pub mod object;
 pub mod pack;
+mod pack_buffer;
 pub mod packer;
 pub mod parallel;
 pub mod polynomial;

@@ -72,8 +72,8 @@ pub fn trailer_length(blobs: impl IntoIterator<Item = PackedBlob>) -> usize {
     blobs.into_iter().map(|blob| blob.header_length()).sum::<usize>() + OVERHEAD + 4
 }
 
-/// Append the sealed header that lists `blobs`, and its length, to a pack.
-pub fn append_header(key: &Key, blobs: &[PackedBlob], pack: &mut Vec<u8>) {
+/// The end of a pack: the sealed header that lists `blobs`, and its length.
+pub fn trailer(key: &Key, blobs: &[PackedBlob]) -> Vec<u8> {
     let mut header = Vec::with_capacity(blobs.len() * COMPRESSED_ENTRY);
     for blob in blobs {
         let compressed = blob.uncompressed_length.is_some();
@@ -89,10 +89,10 @@ pub fn append_header(key: &Key, blobs: &[PackedBlob], pack: &mut Vec<u8>) {
         }
         header.extend_from_slice(&blob.id.0);
     }
-    let start = pack.len();
-    key.seal_into(&header, pack);
-    let length = (pack.len() - start) as u32;
-    pack.extend_from_slice(&length.to_le_bytes());
+    let mut trailer = key.seal(&header);
+    let length = trailer.len() as u32;
+    trailer.extend_from_slice(&length.to_le_bytes());
+    trailer
 }
 
 /// The blobs of a whole pack, read from its header.
@@ -182,7 +182,7 @@ mod tests {
                 uncompressed_length,
             });
         }
-        append_header(key, &blobs, &mut pack);
+        pack.extend(trailer(key, &blobs));
         (pack, blobs)
     }
 

@@ -8,11 +8,13 @@ use super::index::file::{IndexFile, IndexedPack};
 use super::lock::Lock;
 use super::object::ObjectKind;
 use super::pack::{self, BlobKind, PackedBlob};
+use super::pack_buffer::{PackBuffer, Segments};
 use super::parallel::{self, cores};
 use super::repository::Repository;
 use crate::{Cancel, Counters, Error, Id, Monitor, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError};
 use parking_lot::Mutex;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -42,14 +44,9 @@ pub struct Added {
     pub stored_bytes: AtomicU64,
 }
 
-#[derive(Default)]
-struct OpenPack {
-    bytes: Vec<u8>,
-    blobs: Vec<PackedBlob>,
-}
-
-struct FullPack {
-    bytes: Vec<u8>,
+/// Sealed blobs one behind the other.
+struct Pack {
+    bytes: PackBuffer,
     blobs: Vec<PackedBlob>,
 }
 
@@ -96,8 +93,9 @@ pub struct Packer<'r> {
     lock: &'r Lock,
     monitor: &'r dyn Monitor,
     pack_size: usize,
-    open: [[Mutex<OpenPack>; OPEN_PACKS]; 2],
-    queue: Mutex<Option<Sender<FullPack>>>,
+    segments: Arc<Segments>,
+    open: [Mutex<[Option<Pack>; OPEN_PACKS]>; 2],
+    queue: Mutex<Option<Sender<Pack>>>,
     new_index: Mutex<NewIndex>,
     level: Level,
     added: Added,
@@ -230,7 +228,7 @@ impl<'r> Packer<'r> {
         patience: Duration,
         cancel: &Cancel,
         monitor: &'r dyn Monitor,
-    ) -> (Self, Receiver<FullPack>) {
+    ) -> (Self, Receiver<Pack>) {
         // Waiting packs take memory: a full pack waits with the worker that filled it until a connection is free.
         let (sender, receiver) = crossbeam_channel::bounded(0);
         let compression = if target.repository.compresses() {
@@ -243,6 +241,7 @@ impl<'r> Packer<'r> {
             lock: target.lock,
             monitor,
             pack_size: target.options.pack_size,
+            segments: Arc::default(),
             open: Default::default(),
             queue: Mutex::new(Some(sender)),
             new_index: Mutex::new(NewIndex::new()),
@@ -317,46 +316,45 @@ impl<'r> Packer<'r> {
         Counters::add(&self.added.plain_bytes, plain_length as u64);
         Counters::add(&self.added.stored_bytes, sealed.len() as u64);
         let full = {
-            let mut open = self.open[kind as usize][fastrand::usize(..OPEN_PACKS)].lock();
-            if open.bytes.capacity() == 0 {
-                // Only what is written to takes memory.
-                open.bytes = with_large_pages(self.pack_size + self.pack_size / 8);
-            }
+            let mut open = self.open[kind as usize].lock();
+            let at = fastrand::usize(..OPEN_PACKS);
+            let pack = open[at].get_or_insert_with(|| Pack {
+                bytes: PackBuffer::new(&self.segments),
+                blobs: Vec::new(),
+            });
             let blob = PackedBlob {
                 id,
                 kind,
-                offset: open.bytes.len() as u32,
+                offset: pack.bytes.len() as u32,
                 length: sealed.len() as u32,
                 uncompressed_length,
             };
-            open.bytes.extend_from_slice(sealed);
-            open.blobs.push(blob);
-            let header = open.blobs.len() * blob.header_length();
-            let is_full = open.bytes.len() >= self.pack_size || header >= pack::MAX_HEADER / 2;
-            is_full.then(|| std::mem::take(&mut *open))
+            pack.bytes.append(sealed).map_err(|error| self.out_of_memory(error))?;
+            pack.blobs.push(blob);
+            let header = pack.blobs.len() * blob.header_length();
+            let is_full = pack.bytes.len() >= self.pack_size || header >= pack::MAX_HEADER / 2;
+            if let [Some(one), Some(other)] = &mut *open {
+                PackBuffer::hash_together(&mut one.bytes, &mut other.bytes);
+            }
+            if is_full { open[at].take() } else { None }
         };
         full.map_or(Ok(()), |full| self.send(full))
     }
 
     fn close_packs(&self) {
-        for open in self.open.iter().flatten() {
-            let pack = std::mem::take(&mut *open.lock());
-            if !pack.blobs.is_empty()
-                && let Err(error) = self.send(pack)
-            {
+        let open = self.open.iter().flat_map(|open| std::mem::take(&mut *open.lock()));
+        for pack in open.flatten() {
+            if let Err(error) = self.send(pack) {
                 return self.fail(error);
             }
         }
     }
 
-    fn send(&self, mut full: OpenPack) -> Result<()> {
-        pack::append_header(self.repository.key(), &full.blobs, &mut full.bytes);
+    fn send(&self, mut pack: Pack) -> Result<()> {
+        let trailer = pack::trailer(self.repository.key(), &pack.blobs);
+        pack.bytes.append(&trailer).map_err(|error| self.out_of_memory(error))?;
         let Some(queue) = self.queue.lock().clone() else {
             return Err(Error::Interrupted);
-        };
-        let pack = FullPack {
-            bytes: full.bytes,
-            blobs: full.blobs,
         };
         match queue.try_send(pack) {
             Ok(()) => {
@@ -371,7 +369,7 @@ impl<'r> Packer<'r> {
         }
     }
 
-    fn wait_for_room(&self, queue: &Sender<FullPack>, pack: FullPack) -> Result<()> {
+    fn wait_for_room(&self, queue: &Sender<Pack>, pack: Pack) -> Result<()> {
         let begin = Instant::now();
         let sent = queue.send_timeout(pack, self.patience.left());
         self.patience.add(begin.elapsed());
@@ -409,7 +407,7 @@ impl<'r> Packer<'r> {
         true
     }
 
-    fn upload_all(&self, queue: &Receiver<FullPack>) {
+    fn upload_all(&self, queue: &Receiver<Pack>) {
         for pack in queue {
             // After a failure the queue is still emptied, so that nobody waits for room in it.
             if let Err(error) = self.check().and_then(|()| self.upload(pack)) {
@@ -427,20 +425,32 @@ impl<'r> Packer<'r> {
         }
     }
 
-    fn upload(&self, pack: FullPack) -> Result<()> {
-        let id = Id::hash(&pack.bytes);
-        let length = pack.bytes.len() as u64;
-        let holds_trees = pack.blobs.first().is_some_and(|blob| blob.kind == BlobKind::Tree);
+    fn out_of_memory(&self, source: io::Error) -> Error {
+        self.fail(Error::Memory(source));
+        Error::Interrupted
+    }
+
+    fn upload(&self, pack: Pack) -> Result<()> {
+        let Pack { bytes, blobs } = pack;
+        let length = bytes.len() as u64;
+        let (id, pieces) = bytes.finish();
+        let holds_trees = blobs.first().is_some_and(|blob| blob.kind == BlobKind::Tree);
         if let Some(cache) = self.repository.cache().filter(|_| holds_trees) {
-            cache.write(ObjectKind::Pack, &id, &pack.bytes);
+            cache.write(ObjectKind::Pack, &id, &pieces.concat());
         }
-        self.repository
-            .store()
-            .write(&ObjectKind::Pack.object_name(&id), pack.bytes.into())?;
+        let (store, name) = (self.repository.store(), ObjectKind::Pack.object_name(&id));
+        if store.gathers() {
+            store.write_pieces(&name, &pieces)?;
+        } else {
+            let content = pieces.concat();
+            // The next packs need the memory before this one is stored.
+            drop(pieces);
+            store.write(&name, content.into())?;
+        }
         Counters::add(&self.monitor.counters().stored_bytes, length);
         let due = {
             let mut index = self.new_index.lock();
-            index.add(id, pack.blobs, length);
+            index.add(id, blobs, length);
             index.is_due().then(|| std::mem::replace(&mut *index, NewIndex::new()))
         };
         due.map_or(Ok(()), |due| write_index(self.repository, self.lock, due))
@@ -469,31 +479,12 @@ fn uploads(repository: &Repository) -> usize {
 }
 
 /// Without the sender, the uploading threads finish what is queued and end. Dropped also when the work panics: nobody would end otherwise.
-struct EndOfQueue<'a>(&'a Mutex<Option<Sender<FullPack>>>);
+struct EndOfQueue<'a>(&'a Mutex<Option<Sender<Pack>>>);
 
 impl Drop for EndOfQueue<'_> {
     fn drop(&mut self) {
         self.0.lock().take();
     }
-}
-
-/// An empty buffer. Its memory comes as it is filled, in large pages if the system has them: each page costs time.
-fn with_large_pages(capacity: usize) -> Vec<u8> {
-    let buffer: Vec<u8> = Vec::with_capacity(capacity);
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::mm::{Advice, madvise};
-        let page = rustix::param::page_size();
-        let inner = buffer.as_ptr().align_offset(page);
-        if let Some(length) = capacity.checked_sub(inner) {
-            let start = buffer.as_ptr().wrapping_add(inner).cast_mut();
-            #[expect(unsafe_code, reason = "advice to the system")]
-            // SAFETY: the pages belong to the buffer, and the advice changes nothing that they hold. Where it is refused, pages are small.
-            let _: rustix::io::Result<()> =
-                unsafe { madvise(start.cast(), length / page * page, Advice::LinuxHugepage) };
-        }
-    }
-    buffer
 }
 
 /// Without the lock, somebody may have taken packs that no index lists yet for leftovers: they are not listed then.

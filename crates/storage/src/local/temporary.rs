@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+
 use super::{direct, dirs};
 use crate::temporary;
 
@@ -36,8 +38,8 @@ impl TemporaryFile {
     }
 
     /// Write everything that it will hold.
-    pub(super) fn fill(&self, content: &[u8]) -> io::Result<()> {
-        direct::write(&self.file, content)
+    pub(super) fn fill(&self, pieces: &[Bytes]) -> io::Result<()> {
+        direct::write(&self.file, pieces)
     }
 
     /// Give the file its final name. The order matters: content, then name, then the directory that holds the name.

@@ -6,6 +6,7 @@ use crate::local::holes::DataSegments;
 use crate::local::meta::{Stat, stat_fd};
 use crate::local::scan::open_file;
 use crate::restic::chunker::{MAX_SIZE, MIN_SIZE};
+use crate::restic::compress;
 use parking_lot::Mutex;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -20,8 +21,6 @@ use std::time::Duration;
 pub struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 const KEPT_BUFFERS: usize = 4;
-/// A longer one is given back, bytes: one blob in fifty is longer.
-const KEPT_LENGTH: usize = 3 << 20;
 
 impl Buffers {
     /// An empty one.
@@ -38,7 +37,7 @@ impl Buffers {
 
     pub fn put(&self, buffer: Vec<u8>) {
         let mut kept = self.0.lock();
-        if kept.len() < KEPT_BUFFERS && buffer.len() <= KEPT_LENGTH {
+        if kept.len() < KEPT_BUFFERS && buffer.len() <= compress::KEPT {
             kept.push(buffer);
         }
     }
@@ -128,6 +127,11 @@ impl Part {
         let read = content.read(&mut self.bytes[self.length..end])?;
         self.length += read;
         Ok(read == 0)
+    }
+
+    /// Take away everything.
+    pub fn clear(&mut self) {
+        self.length = 0;
     }
 
     /// Take away what lies behind the first `length` bytes.

@@ -257,7 +257,7 @@ impl Reader<'_, '_> {
         let (mut number, mut at_end, mut ready) = (0, false, Vec::new());
         loop {
             if content.back_to_hole(part.content().len())? {
-                part.split_off(0);
+                part.clear();
                 at_end = false;
                 self.send_parts(file, number, std::mem::take(&mut ready))?;
                 number = self.skip_zeros(file, number, content)?;
