@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use storage::{LocalStore, MemoryStore, Options, RcloneOptions, Store, open, wrap};
+use testkit::asyncssh_server::{AsyncsshServer, Settings};
 use testkit::conformance::{Replaces, check_store, check_store_that};
 use testkit::rclone_server::RcloneServer;
 use testkit::restic_names::ResticNames;
@@ -75,6 +76,21 @@ fn heavy_s3_store() {
     let server = S3Server::start();
     check_server(&server, &server.options());
     assert_eq!(server.unfinished_uploads(), 0);
+}
+
+/// The contract at a server that has nothing but the protocol: no rename that replaces, and no `fsync`.
+#[test]
+fn heavy_sftp_without_extensions_store() {
+    let server = AsyncsshServer::start(Settings {
+        extensions: false,
+        password: false,
+        dialogue: false,
+    });
+    let number = AtomicUsize::new(0);
+    check_store_that(Replaces::InTwoSteps, || {
+        let path = format!("some/folder-{}", number.fetch_add(1, Ordering::SeqCst));
+        open(&server.location(&path), &server.options()).unwrap()
+    });
 }
 
 /// Runs the contract at `server`, each part of it in a folder of its own.
