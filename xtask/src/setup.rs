@@ -107,6 +107,13 @@ fn emulators() -> Result<()> {
         &["gcp-storage-emulator==2026.7.19"],
     )?;
     python(&dir, "asyncssh-2.24.1", "asyncssh", &["asyncssh==2.24.1"])?;
+    // Its `server` is larger than itself; for S3 this is enough.
+    python(
+        &dir,
+        "moto-5.2.5",
+        "moto",
+        &["moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"],
+    )?;
     n8n(&dir.join("n8n-1.123.0"))
 }
 
