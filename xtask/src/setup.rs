@@ -100,15 +100,34 @@ fn emulators() -> Result<()> {
             .arg("azurite@3.37.0")
             .run()?;
     }
-    let google = dir.join("gcp-storage-emulator-2026.7.19");
-    if !google.join("gcp_storage_emulator").exists() {
-        Sh::new("pip3")
-            .args(["install", "--quiet", "--target"])
-            .arg(google)
-            .arg("gcp-storage-emulator==2026.7.19")
-            .run()?;
-    }
+    python(
+        &dir,
+        "gcp-storage-emulator-2026.7.19",
+        "gcp_storage_emulator",
+        &["gcp-storage-emulator==2026.7.19"],
+    )?;
+    python(&dir, "asyncssh-2.24.1", "asyncssh", &["asyncssh==2.24.1"])?;
+    // Its `server` is larger than itself; for S3 this is enough.
+    python(
+        &dir,
+        "moto-5.2.5",
+        "moto",
+        &["moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"],
+    )?;
     n8n(&dir.join("n8n-1.123.0"))
+}
+
+/// Packages of Python in a directory of their own, unless `module` is there.
+fn python(dir: &Path, name: &str, module: &str, packages: &[&str]) -> Result<()> {
+    let target = dir.join(name);
+    if target.join(module).exists() {
+        return Ok(());
+    }
+    Sh::new("pip3")
+        .args(["install", "--quiet", "--target"])
+        .arg(target)
+        .args(packages)
+        .run()
 }
 
 /// n8n does not pin what it is made of. One part comes from a place of its own that not every network reaches, and one has meanwhile

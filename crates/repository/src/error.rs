@@ -264,7 +264,7 @@ impl Error {
             Self::AmbiguousArchive { .. } => "Give more of the name; `mainstay snapshots` lists them.",
             Self::Refused { hint, .. } => return Some(hint.clone()),
             Self::AppendOnly { .. } => {
-                "Run it with credentials that may delete, or where the store is not served as append-only."
+                "Run it with credentials that may delete, or where the store is not served as append-only. Jobs do not try with `append_only: true`."
             }
             Self::UnreadableSnapshot { source, .. } => return source.hint(),
             Self::Verification(_) => {

@@ -10,7 +10,7 @@ use crate::Result;
 ///
 /// `None` means that the question makes no sense for this kind of store. An error means that the answer is not known, because the
 /// store does not implement the question or the credentials may not ask it, and never that something is wrong. Only
-/// [`create`](Inspect::create) changes anything.
+/// [`create`](Inspect::create) changes anything; [`try_deletion`](Inspect::try_deletion) does for a moment.
 pub trait Inspect: Send + Sync {
     /// How many seconds the store's clock was ahead of this host's when it last answered; negative when it was behind. `None` also
     /// when no answer has named the time yet.
@@ -40,6 +40,15 @@ pub trait Inspect: Send + Sync {
     /// # Errors
     /// When the store does not say.
     fn object_lock(&self) -> Option<Result<ObjectLock>> {
+        None
+    }
+
+    /// Whether objects may be deleted, tried with the name of one that is not there. In a bucket with versions even that leaves a delete
+    /// marker, which is removed again; where the credentials may not do that it stays, a name without content.
+    ///
+    /// # Errors
+    /// [`ErrorKind::PermissionDenied`](crate::ErrorKind::PermissionDenied) where they may not, or when the store does not say.
+    fn try_deletion(&self, _name: &str) -> Option<Result<()>> {
         None
     }
 

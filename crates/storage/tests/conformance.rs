@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use storage::{LocalStore, MemoryStore, Options, RcloneOptions, Store, open, wrap};
+use testkit::asyncssh_server::{AsyncsshServer, Settings};
 use testkit::conformance::{Replaces, check_store, check_store_that};
+use testkit::moto::{Moto, Rules};
 use testkit::rclone_server::RcloneServer;
 use testkit::restic_names::ResticNames;
 use testkit::s3_server::{HttpCall, HttpFault, S3Server};
@@ -75,6 +77,32 @@ fn heavy_s3_store() {
     let server = S3Server::start();
     check_server(&server, &server.options());
     assert_eq!(server.unfinished_uploads(), 0);
+}
+
+/// The contract at a server that has nothing but the protocol: no rename that replaces, and no `fsync`.
+#[test]
+fn heavy_sftp_without_extensions_store() {
+    let server = AsyncsshServer::start(Settings {
+        extensions: false,
+        password: false,
+        dialogue: false,
+    });
+    let number = AtomicUsize::new(0);
+    check_store_that(Replaces::InTwoSteps, || {
+        let path = format!("some/folder-{}", number.fetch_add(1, Ordering::SeqCst));
+        open(&server.location(&path), &server.options()).unwrap()
+    });
+}
+
+/// The contract in a bucket that keeps each version for a time.
+#[test]
+fn heavy_s3_with_object_lock_store() {
+    let server = Moto::with_bucket("locked", Rules::Locked(30));
+    let number = AtomicUsize::new(0);
+    check_store(|| {
+        let prefix = format!("some/prefix-{}", number.fetch_add(1, Ordering::SeqCst));
+        open(&server.location("locked", &prefix), &server.options()).unwrap()
+    });
 }
 
 /// Runs the contract at `server`, each part of it in a folder of its own.

@@ -1,4 +1,4 @@
-//! SFTP against a real `sshd`: who is let in, which server is believed, what breaks on the way, and what is left then.
+//! SFTP against a real `sshd`, and against a server that is not OpenSSH: who is let in, which server is believed, what breaks on the way, and what is left then.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use storage::{Error, ErrorKind, Options, Store, open};
 use tempfile::TempDir;
+use testkit::asyncssh_server::{AsyncsshServer, PASSWORD, Settings};
 use testkit::conformance::pattern;
 use testkit::proxy::Proxy;
 use testkit::ssh_server::{HOST_KEYS, SshServer, open_to_all, whoami};
@@ -491,4 +492,71 @@ fn heavy_a_large_object_needs_little_memory() {
         let at = start * 3 * MIB as u64;
         assert!(store.read_range("large", at..at + 3 * MIB as u64).unwrap() == piece);
     }
+}
+
+/// A server that is not OpenSSH, with all that it can.
+fn another(password: bool, dialogue: bool) -> AsyncsshServer {
+    AsyncsshServer::start(Settings {
+        extensions: true,
+        password,
+        dialogue,
+    })
+}
+
+/// As a password, and as the answer to a question.
+const WAYS: [(bool, bool); 3] = [(true, false), (false, true), (true, true)];
+
+#[test]
+fn heavy_a_password_lets_us_in() {
+    for (password, dialogue) in WAYS {
+        let server = another(password, dialogue);
+        let store = open(&server.location("store"), &server.options_with(PASSWORD)).unwrap();
+        for content in ["1", "2"] {
+            store.write("data/object", content.into()).unwrap();
+        }
+        assert_eq!(store.read("data/object").unwrap(), "2");
+        assert_eq!(names(&*store), ["data/object"]);
+        assert_eq!(server.passwords(), 1, "{password} {dialogue}");
+    }
+}
+
+/// Servers shut out who tries too often.
+#[test]
+fn heavy_a_wrong_password_is_tried_no_more_than_once_in_each_way() {
+    for (password, dialogue) in WAYS {
+        let server = another(password, dialogue);
+        let mut options = server.options_with("hush");
+        options.on_retry = Some(Arc::new(|error, _, _| panic!("tried again: {error:?}")));
+        let store = open(&server.location("store"), &options).unwrap();
+        let error = store.write("data/object", Bytes::new()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::PermissionDenied);
+        let text = chain(&error);
+        assert!(text.contains("does not let `tester` in (tried: the password"), "{text}");
+        assert!(
+            text.contains("MAINSTAY_SFTP_PASSWORD") && !format!("{error:?} {text}").contains("hush"),
+            "{text}"
+        );
+        assert_eq!(server.passwords(), usize::from(password) + usize::from(dialogue));
+    }
+}
+
+#[test]
+fn heavy_another_server_is_known_by_its_key_and_knows_ours() {
+    let server = another(false, false);
+    let store = open(&server.location("store"), &server.options()).unwrap();
+    let content = pattern(3 * MIB, 1);
+    for _ in 0..2 {
+        store.write("data/object", content.clone()).unwrap();
+    }
+    assert!(store.read("data/object").unwrap() == content);
+    // A password where only keys are taken: nothing is sent but the attempt.
+    let refused = open(&server.location("store"), &server.options_with(PASSWORD)).unwrap();
+    let error = refused.list("").unwrap_err();
+    assert_eq!(error.kind, ErrorKind::PermissionDenied);
+    assert!(chain(&error).contains("it takes publickey"), "{}", chain(&error));
+    let mut options = another(false, false).options();
+    options.sftp.key_file = server.options().sftp.key_file;
+    let stranger = open(&server.location("store"), &options).unwrap();
+    let error = stranger.list("").unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Misconfigured, "{}", chain(&error));
 }

@@ -1,5 +1,6 @@
 //! Shared test helpers: a store's contract, fault injection, recording, test servers.
 
+pub mod asyncssh_server;
 pub mod conformance;
 pub mod cut_proxy;
 pub mod docker;
@@ -11,6 +12,7 @@ pub mod hook;
 pub mod http_mock;
 pub mod mariadb_server;
 pub mod mongodb_stand_in;
+pub mod moto;
 pub mod n8n_server;
 pub mod object_lock;
 pub mod postgres_server;

@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use jiff::tz::TimeZone;
 use repository::points::{ForgetGroup, ForgetOptions, ForgetPlan, Forgetting, Forgotten, Snapshots, ids};
 use repository::restic::lock::LockKind;
+use repository::restic::object::ObjectKind;
 use repository::retention::{Count, Duration, GroupBy, Policy};
 use repository::{Held, Id};
 use serde_json::json;
@@ -169,12 +170,14 @@ fn open(args: &Args, context: &Context, progress: &Progress) -> anyhow::Result<O
         return Ok(Opened::Archives(context.open_archives()?));
     }
     let repository = context.open()?;
-    let kind = if args.dry_run {
-        LockKind::Shared
+    let lock = if args.dry_run {
+        context.lock(&repository, LockKind::Shared, progress)?
     } else {
-        LockKind::Exclusive
+        context.lock_to_replace(&repository, progress)?
     };
-    let lock = context.lock(&repository, kind, progress)?;
+    if args.prune && !args.dry_run {
+        repository.demand_deletion(&[ObjectKind::Snapshot, ObjectKind::Index, ObjectKind::Pack])?;
+    }
     let snapshots = Snapshots::new(repository, Some(lock), context.cancel().clone());
     Ok(Opened::Snapshots(Box::new(snapshots)))
 }

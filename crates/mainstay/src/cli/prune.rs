@@ -67,12 +67,11 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     let repository = context.open()?;
     let mut progress = context.progress();
     // A dry run disturbs nobody.
-    let kind = if args.dry_run {
-        LockKind::Shared
+    let lock = if args.dry_run {
+        context.lock(&repository, LockKind::Shared, &progress)?
     } else {
-        LockKind::Exclusive
+        context.lock_to_replace(&repository, &progress)?
     };
-    let lock = context.lock(&repository, kind, &progress)?;
     let options = args.prune.options(context);
     if args.dry_run {
         let prepared = prune::prepare(&repository, &lock, &options, context.cancel(), &progress)?;

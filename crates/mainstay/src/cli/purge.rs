@@ -219,12 +219,22 @@ fn report_text(patterns: &[String], location: &str, plan: &PurgePlan, report: &P
             count(report.blobs_shared as u64, "piece"),
         );
     }
-    text.push_str(if report.is_proven() {
+    if report.keeps_versions.is_none() {
+        text.push_str("The store does not say whether it keeps as old versions what is deleted.\n");
+    }
+    text.push_str(verdict(report));
+    text
+}
+
+fn verdict(report: &PurgeReport) -> &'static str {
+    if report.is_proven() {
         "Every pack that is left was compared with the index: none holds anything else."
     } else if !report.held.is_empty() {
         "NOT DONE: the store keeps what was to go, and whoever has the password can still read it."
-    } else {
+    } else if !report.unexplained_packs.is_empty() {
         "NOT PROVEN: some packs hold something that no index lists; run `mainstay repair index`, then purge again."
-    });
-    text
+    } else {
+        "NOT DONE: the bucket keeps what was deleted as old versions, and whoever may read these and has the password can still read it. They \
+         go with a lifecycle rule of the bucket that expires noncurrent versions, or with the store's own tools."
+    }
 }

@@ -7,6 +7,7 @@ use crate::config::model::{Job, Keep};
 use repository::Held;
 use repository::restic::forget::{self, ForgetOptions, Forgotten};
 use repository::restic::lock::{Lock, LockKind, LockOptions};
+use repository::restic::object::ObjectKind;
 use repository::restic::packer::PackOptions;
 use repository::restic::prune::{self, PruneOptions};
 use repository::restic::repository::Repository;
@@ -73,6 +74,10 @@ fn expire_snapshots(
         retry: host.retry_lock,
         cancel: host.cancel.clone(),
     };
+    if !dry_run {
+        // A lock that nobody could remove would keep everybody out.
+        repository.demand_deletion(&[ObjectKind::Lock])?;
+    }
     let lock = Lock::acquire(repository, kind, &lock_options, host.monitor)?;
     let plan = forget::plan(repository, &options, host.monitor)?;
     let decisions = || plan.groups.iter().flat_map(|group| &group.decisions);

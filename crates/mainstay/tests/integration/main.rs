@@ -30,7 +30,8 @@
 //! * [`sqlite`]: SQLite databases: captured while they are in use, proven, put back.
 //! * [`ten`]: ten repositories, of which three fail, hang and lie.
 //! * [`s3`]: the program against an S3 server that fails.
-//! * [`object_lock`]: buckets with versions and object lock; `doctor` on them.
+//! * [`object_lock`]: buckets that refuse to delete, for a time or for ever; `doctor` on them.
+//! * [`versions`]: buckets with versions and object lock at a server that knows both.
 //! * [`rclone`]: the program on a remote of rclone.
 //! * [`sftp`]: the program against an SSH server.
 //! * [`engine`]: the engine in the process, on stores that tests control.
@@ -77,3 +78,4 @@ mod sftp;
 mod sqlite;
 mod ten;
 mod trees;
+mod versions;

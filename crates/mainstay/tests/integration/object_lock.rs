@@ -173,6 +173,9 @@ fn nothing_is_begun_without_the_right_to_delete() {
     let before = objects();
     for arguments in [
         &["tag", "--add", "x"][..],
+        &["prune", "--max-unused", "0"],
+        &["forget", "--keep-last", "1"],
+        &["forget", "--keep-last", "1", "--prune"],
         &["purge", "--path", "a", "--yes"],
         &["repair", "index", "--read-all-packs"],
         &["repair", "snapshots", "--forget"],
@@ -189,6 +192,31 @@ fn nothing_is_begun_without_the_right_to_delete() {
             "{arguments:?}: {ended}"
         );
         assert_eq!(objects(), before, "{arguments:?}");
+    }
+}
+
+/// Once, a run whose credentials can only add left an exclusive lock, and the next one waited for it in vain.
+#[test]
+fn a_run_that_may_only_add_leaves_no_lock() {
+    let bucket = Bucket::new(|call| match call.method.as_str() {
+        "DELETE" => HttpFault::Status(403),
+        _ => HttpFault::None,
+    });
+    for append_only in [false, true] {
+        let config = format!(
+            "host: h\nrepositories:\n  main: {{url: '{}', password: {{file: password}}, append_only: {append_only}}}\n\
+             jobs:\n  nightly: {{to: main, sources: [files: [source]], keep: {{last: 1}}}}\n",
+            bucket.address()
+        );
+        fs::write(bucket.scene.path("mainstay.yaml"), config).unwrap();
+        let ended = bucket.run(&["run", "--init"]);
+        let text = format!("{ended}");
+        assert_eq!(
+            text.contains("does not let these credentials delete any lock"),
+            !append_only,
+            "{text}"
+        );
+        assert_eq!(ended.code == 0, append_only, "{text}");
     }
 }
 

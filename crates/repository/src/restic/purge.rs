@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use storage::{Store, Versioning};
 
 /// What is to go.
 #[derive(Clone, Debug)]
@@ -88,12 +89,14 @@ pub struct PurgeReport {
     pub unexplained_packs: Vec<Id>,
     /// Space that was given back, bytes.
     pub freed_bytes: u64,
+    /// Whether the store keeps as old versions what is deleted; none if it does not say.
+    pub keeps_versions: Option<bool>,
 }
 
 impl PurgeReport {
     /// Whether nothing of it can be left but what other files have in common with it.
     pub fn is_proven(&self) -> bool {
-        self.unexplained_packs.is_empty() && self.held.is_empty()
+        self.unexplained_packs.is_empty() && self.held.is_empty() && self.keeps_versions != Some(true)
     }
 }
 
@@ -195,7 +198,17 @@ pub fn execute(
         held,
         unexplained_packs: unexplained(repository, &index)?,
         freed_bytes: pruned.deleted_bytes.saturating_sub(pruned.copied_bytes),
+        keeps_versions: keeps_versions(&**repository.store()),
     })
+}
+
+/// Whether `store` keeps what is deleted as old versions; none if it may and does not say. What it kept before it stopped stays.
+fn keeps_versions(store: &dyn Store) -> Option<bool> {
+    let Some(store) = store.inspect() else {
+        return Some(false);
+    };
+    let versioning = store.versioning()?.ok()?;
+    Some(versioning != Versioning::Off)
 }
 
 /// Store the snapshot with another tree; returns its id.

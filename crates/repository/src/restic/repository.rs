@@ -246,15 +246,17 @@ impl Repository {
     }
 
     /// That objects of these kinds can be deleted as far as rights go, before anything is done that needs it. Asked by deleting what is not
-    /// there, which a store that only lets objects be added refuses, too.
+    /// there, which a store that only lets objects be added refuses, too. In a bucket with versions that leaves a delete marker, which is
+    /// removed at once; with credentials that may not delete versions it stays, and takes up no more than its name.
     ///
     /// # Errors
     /// [`Error::AppendOnly`].
     pub fn demand_deletion(&self, kinds: &[ObjectKind]) -> Result<()> {
         for kind in kinds {
             let nothing = kind.object_name(&Id(rand::random()));
+            let asked = self.store.inspect().and_then(|store| store.try_deletion(&nothing));
             // Whatever else is wrong is found out when it matters.
-            if let Err(error) = self.store.delete(&nothing)
+            if let Err(error) = asked.unwrap_or_else(|| self.store.delete(&nothing))
                 && error.kind == ErrorKind::PermissionDenied
             {
                 return Err(Error::AppendOnly {

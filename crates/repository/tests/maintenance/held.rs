@@ -3,6 +3,7 @@
 use crate::pruning::check_all;
 use crate::support::*;
 use repository::restic::object::ObjectKind;
+use repository::restic::prune::PruneReport;
 use repository::restic::purge::{self, PurgeOptions, PurgeReport};
 use repository::restic::repository::{OpenOptions, Repository};
 use repository::restic::select::SnapshotFilter;
@@ -161,6 +162,10 @@ impl Keeping {
         )
     }
 
+    fn prune(&self) -> Result<PruneReport> {
+        prune(&self.repository, &everything_unused())
+    }
+
     fn purge(&self) -> Result<PurgeReport> {
         let options = PurgeOptions {
             snapshots: SnapshotFilter::default(),
@@ -300,8 +305,12 @@ fn nothing_is_begun_without_the_right_to_delete() {
         assert!(matches!(purged, Err(Error::AppendOnly { .. })), "{folder}: {purged:?}");
         let concerned = match folder {
             "snapshots" => vec![keeping.tag().map(drop), keeping.repair_snapshots().map(drop)],
-            "data" => vec![keeping.repair_packs().map(drop)],
-            _ => vec![keeping.repair_index().map(drop), keeping.repair_packs().map(drop)],
+            "data" => vec![keeping.repair_packs().map(drop), keeping.prune().map(drop)],
+            _ => vec![
+                keeping.repair_index().map(drop),
+                keeping.repair_packs().map(drop),
+                keeping.prune().map(drop),
+            ],
         };
         for done in concerned {
             assert!(matches!(done, Err(Error::AppendOnly { .. })), "{folder}: {done:?}");

@@ -94,6 +94,18 @@ impl Bucket {
         Ok(hold_in(answer.headers(), now))
     }
 
+    /// `DeleteObject` of what is not there; then, where that has left a delete marker, of the marker.
+    pub(super) async fn try_deletion(&self, name: &str) -> Result<()> {
+        let operation = "delete";
+        let answer = self.send(Method::DELETE, operation, name, "").await?;
+        if let Some(version) = marker_in(answer.headers()) {
+            let query = format!("versionId={}", opendal::raw::percent_encode_path(version));
+            // It takes another right than the one in question.
+            let _ = self.send(Method::DELETE, operation, name, &query).await;
+        }
+        Ok(())
+    }
+
     async fn send(&self, method: Method, operation: &'static str, name: &str, query: &str) -> Result<Response<Buffer>> {
         let failed = |why: String| self.tell.error(ErrorKind::Other, operation, name).because(why);
         let object = match name {
@@ -227,9 +239,19 @@ impl From<LockConfiguration> for ObjectLock {
     }
 }
 
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The version of the delete marker that a deletion with this answer has made.
+fn marker_in(headers: &HeaderMap) -> Option<&str> {
+    let is_marker = text(headers, "x-amz-delete-marker") == Some("true");
+    text(headers, "x-amz-version-id").filter(|_| is_marker)
+}
+
 /// What protects the object with these headers after `now`.
 fn hold_in(headers: &HeaderMap, now: SystemTime) -> Option<Hold> {
-    let value = |name: &str| headers.get(name)?.to_str().ok();
+    let value = |name| text(headers, name);
     if value("x-amz-object-lock-legal-hold") == Some("ON") {
         return Some(Hold::UntilLifted);
     }

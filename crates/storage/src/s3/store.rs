@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::bucket::Bucket;
+use crate::name::check_name;
 use crate::remote::RemoteStore;
 use crate::{Error, ErrorKind, Hold, Inspect, ObjectInfo, ObjectLock, ObjectWriter, Result, Store, Versioning, clock};
 
@@ -108,6 +109,11 @@ impl Inspect for S3Store {
 
     fn object_lock(&self) -> Option<Result<ObjectLock>> {
         Some(self.ask(async |bucket: &Bucket| bucket.object_lock().await))
+    }
+
+    fn try_deletion(&self, name: &str) -> Option<Result<()>> {
+        let tried = check_name("delete", name, self.remote.tell.location());
+        Some(tried.and_then(|()| self.ask(async |bucket: &Bucket| bucket.try_deletion(name).await)))
     }
 
     fn held(&self, name: &str) -> Option<Result<Option<Hold>>> {

@@ -185,16 +185,36 @@ async fn rename(connection: &Connection, from: &str, to: &str) -> Result<(), Fai
     if connection.extensions.posix_rename {
         return posix_rename(connection, from, to).await;
     }
-    match connection.sftp.rename(from, to).await.map_err(Failure::from) {
-        // The protocol's own call refuses to replace anything. Objects have the names of their content, so that the moment
-        // without one is one in which it is written anew.
-        Err(_) if is_there(connection, to).await? => {
-            connection.sftp.remove(to).await?;
-            connection.sftp.rename(from, to).await?;
-            Ok(())
+    let mut renamed = plain_rename(connection, from, to).await;
+    for _ in 0..MOST_RIVALS {
+        match &renamed {
+            Err(failure) if failure.is_status(StatusCode::Failure) => {}
+            _ => return renamed,
         }
-        other => other.map(drop),
+        // The protocol's own call refuses to replace anything. What is in the way goes aside first, so that it comes back if ours
+        // cannot take its place. Others may do the same just now: then theirs is in the way, or nothing any more.
+        let aside = format!("{to}{}", temporary::suffix());
+        let is_aside = match plain_rename(connection, to, &aside).await {
+            Err(failure) if !failure.is_status(StatusCode::NoSuchFile) => return Err(failure),
+            moved => moved.is_ok(),
+        };
+        renamed = plain_rename(connection, from, to).await;
+        if is_aside {
+            if renamed.is_err() {
+                let _ = plain_rename(connection, &aside, to).await;
+            }
+            // If it is there still, another one has its place. A listing removes it tomorrow if this cannot.
+            let _ = connection.sftp.remove(aside).await;
+        }
     }
+    renamed
+}
+
+/// How many others may store the same object at the same time.
+const MOST_RIVALS: usize = 30;
+
+async fn plain_rename(connection: &Connection, from: &str, to: &str) -> Result<(), Failure> {
+    Ok(connection.sftp.rename(from, to).await.map(drop)?)
 }
 
 async fn posix_rename(connection: &Connection, from: &str, to: &str) -> Result<(), Failure> {

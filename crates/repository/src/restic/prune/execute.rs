@@ -13,6 +13,9 @@ use crate::{Cancel, Error, Held, Id, Monitor, Result};
 use hashbrown::HashSet;
 
 /// Prune as planned. `lock` is the exclusive lock that was held when the plan was made.
+///
+/// # Errors
+/// [`Error::AppendOnly`] before anything is changed; those of the store. A pack is removed after everything in it is stored elsewhere.
 pub fn execute(
     repository: &Repository,
     prepared: &Prepared,
@@ -22,6 +25,7 @@ pub fn execute(
     monitor: &dyn Monitor,
 ) -> Result<PruneReport> {
     demand_exclusive(lock)?;
+    repository.demand_deletion(&[ObjectKind::Index, ObjectKind::Pack])?;
     let plan = &prepared.plan;
     let mut report = PruneReport::default();
     // First, because it may make the room that repacking needs. Nothing can be about to list them: the lock was held when they were found.
