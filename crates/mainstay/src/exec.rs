@@ -4,9 +4,11 @@
 
 use crate::config::env;
 use crate::config::secret::Secret;
+use rustix::process::Signal;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead as _, BufReader, PipeReader, PipeWriter, Read, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -154,6 +156,35 @@ pub struct Surroundings {
     pub directory: Option<PathBuf>,
     /// What it reads.
     pub input: Input,
+    /// Who it runs as, if not as we do; only root may say so.
+    pub user: Option<User>,
+    /// What it gets when we are gone, however we went. Others are left to find that nobody reads what they print.
+    pub at_our_end: Option<Signal>,
+}
+
+/// A user of the system.
+#[derive(Clone, Copy, Debug)]
+pub struct User {
+    /// Its number.
+    pub id: u32,
+    /// The number of its group.
+    pub group: u32,
+}
+
+impl User {
+    /// The first of these users that there is.
+    pub fn find(names: &[&str]) -> Option<Self> {
+        let number = |option: &str, name: &str| {
+            let printed = output_of(&["id", option, name].map(OsString::from)).ok()?;
+            String::from_utf8_lossy(&printed).trim().parse().ok()
+        };
+        names.iter().find_map(|name| {
+            Some(Self {
+                id: number("-u", name)?,
+                group: number("-g", name)?,
+            })
+        })
+    }
 }
 
 impl Running {
@@ -191,7 +222,13 @@ impl Running {
         if let Some(directory) = &surroundings.directory {
             command.current_dir(directory);
         }
-        let mut child = command.spawn()?;
+        if let Some(user) = surroundings.user {
+            command.uid(user.id).gid(user.group);
+        }
+        let mut child = match surroundings.at_our_end {
+            Some(signal) => storage::spawn_ending_with_us(command, signal)?,
+            None => command.spawn()?,
+        };
         let not_connected = || io::Error::other("its standard output is not connected");
         let stdin = child.stdin.take().map(|pipe| OwnedFd::from(pipe).into());
         let stdout: OwnedFd = child.stdout.take().ok_or_else(not_connected)?.into();

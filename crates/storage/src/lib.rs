@@ -15,6 +15,7 @@ mod clock;
 mod concurrency;
 #[cfg(feature = "s3")]
 mod dropbox;
+mod end_with_us;
 mod error;
 #[cfg(feature = "s3")]
 mod gcs;
@@ -56,6 +57,7 @@ mod whole;
 
 pub use bucket_options::{AzblobOptions, B2Options, DropboxOptions, GcsOptions};
 pub use clock::Sleep;
+pub use end_with_us::spawn_ending_with_us;
 pub use error::{Error, ErrorKind, Result};
 pub use http_options::HttpOptions;
 pub use inspect::{Hold, Inspect, ObjectLock, Versioning};

@@ -71,7 +71,7 @@ impl RcloneStore {
         if let Some(control) = control.as_ref().filter(|control| control.is_usable()) {
             return Ok(Arc::clone(control));
         }
-        let started = Arc::new(Control::new(Daemon::start(&self.options, &self.runtime)?)?);
+        let started = Arc::new(Control::new(Daemon::start(&self.options)?)?);
         *control = Some(Arc::clone(&started));
         Ok(started)
     }

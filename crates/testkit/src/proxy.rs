@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use parking_lot::Mutex;
+use socket2::{SockFilter, SockRef};
 
 /// Passes connections on to a server, and cuts them.
 pub struct Proxy {
@@ -24,6 +25,7 @@ struct State {
     connections: AtomicUsize,
     stopped: AtomicBool,
     is_cut: AtomicBool,
+    is_silent: AtomicBool,
     /// Both sides of each connection, by its number.
     open: Mutex<HashMap<usize, [TcpStream; 2]>>,
 }
@@ -42,6 +44,7 @@ impl Proxy {
             connections: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
+            is_silent: AtomicBool::new(false),
             open: Mutex::default(),
         });
         let accepting = Arc::clone(&state);
@@ -60,6 +63,15 @@ impl Proxy {
         for sockets in self.state.open.lock().values() {
             hang_up(sockets);
         }
+    }
+
+    /// From now on, packets vanish, and nobody is told: not even that somebody is there is confirmed.
+    ///
+    /// # Panics
+    /// When the system does not allow that.
+    pub fn fall_silent(&self) {
+        self.state.is_silent.store(true, Ordering::SeqCst);
+        self.state.open.lock().values().for_each(deafen);
     }
 
     /// Pass connections on again.
@@ -102,6 +114,9 @@ impl State {
             self.close(number);
             return Ok(());
         }
+        if self.is_silent.load(Ordering::SeqCst) {
+            self.open.lock().values().for_each(deafen);
+        }
         for socket in [&client, &server] {
             socket.set_nodelay(true)?;
         }
@@ -131,6 +146,17 @@ fn copy(mut from: TcpStream, mut to: TcpStream, limit: Option<u64>) {
         }
     }
     hang_up(&[from, to]);
+}
+
+/// Have the system drop every packet that comes for these.
+fn deafen(sockets: &[TcpStream; 2]) {
+    // The one instruction of a filter that takes nothing: return 0.
+    let nothing = || [SockFilter::new(0x06, 0, 0, 0)];
+    for socket in sockets {
+        SockRef::from(socket)
+            .attach_filter(&nothing())
+            .expect("the system has filters");
+    }
 }
 
 fn hang_up(sockets: &[TcpStream; 2]) {

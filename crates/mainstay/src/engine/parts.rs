@@ -4,7 +4,7 @@ use super::manifest::{self, Manifest, Part};
 use crate::config::Misuse;
 use crate::config::model::Config;
 use crate::explain;
-use crate::source::{self, Proof, PutBack, Restored, Source, Stored, Surroundings};
+use crate::source::{self, Proof, PutBack, Restored, Source, Stored, Surroundings, Workplace};
 use repository::points::{RestorePoints, Selected};
 use repository::{Error, Monitor, Result};
 use serde::Serialize;
@@ -187,13 +187,11 @@ pub fn drill(
     surroundings: &Surroundings<'_>,
 ) -> Result<Drilled> {
     let begin = Instant::now();
-    let proven = tempfile::Builder::new()
-        .prefix("mainstay-drill-")
-        .tempdir_in(scratch)
+    let proven = Workplace::new(scratch, "drill")
         .map_err(anyhow::Error::from)
-        .and_then(|scratch| {
-            let proof = source.prove(stored, scratch.path(), surroundings);
-            scratch.close()?;
+        .and_then(|workplace| {
+            let proof = source.prove(stored, workplace.path(), surroundings);
+            workplace.close()?;
             proof
         });
     surroundings.cancel.check()?;

@@ -287,6 +287,7 @@ fn what_is_wrong_with_a_grafana_is_said() {
         halfway.code == 1 && halfway.stderr.contains("the teams cannot be read"),
         "{halfway}"
     );
+    let whole = state(&grafana);
     grafana.change(|all| {
         all["dashboards"] = json!([]);
         all["folders"].as_array_mut().unwrap().pop();
@@ -295,4 +296,9 @@ fn what_is_wrong_with_a_grafana_is_said() {
     let halfway = restore(&jobs, &["--part", "/apps/grafana/main", "--overwrite"]);
     let message = "8 of 24 objects are restored; Grafana is half restored";
     assert!(halfway.code == 1 && halfway.stderr.contains(message), "{halfway}");
+    // Whoever repeats it gets everything, and nothing twice.
+    grafana.fail("", 0);
+    let repeated = restore(&jobs, &["--part", "/apps/grafana/main", "--overwrite"]);
+    assert_eq!(repeated.code, 0, "{repeated}");
+    assert_eq!(state(&grafana), whole);
 }

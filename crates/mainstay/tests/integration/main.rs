@@ -14,6 +14,7 @@
 //! * [`n8n`], [`n8n_many`]: a real n8n: workflows that call each other, credentials and their key; pages, variables, executions.
 //! * [`large`]: values as large as dump programs can take, in bounded memory.
 //! * [`postgres`]: PostgreSQL servers: everything that they can hold, odd names, what goes wrong, and writers at work.
+//! * [`postgres_versions`]: PostgreSQL 12, 14, 17 and 18: the client programs that fit, and from one version to another.
 //! * [`one_reading`]: archives that are made of the snapshot of the same run.
 //! * [`oracle`]: restic reads, checks, prunes and restores what we write, and we what it writes.
 //! * [`crash`]: the program dies, or its store fails, at every call; disks are full; stores lie.
@@ -28,6 +29,7 @@
 //! * [`safety`]: what is not to happen: losing a source, the repository, the system, or a snapshot that looks complete.
 //! * [`several`]: one reading for several repositories, of which some fail; requests to stop.
 //! * [`sqlite`]: SQLite databases: captured while they are in use, proven, put back.
+//! * [`tls`]: PostgreSQL, MariaDB and Redis over TLS: authorities, names, and what is refused.
 //! * [`ten`]: ten repositories, of which three fail, hang and lie.
 //! * [`s3`]: the program against an S3 server that fails.
 //! * [`object_lock`]: buckets that refuse to delete, for a time or for ever; `doctor` on them.
@@ -64,6 +66,7 @@ mod one_reading;
 mod oracle;
 mod peer;
 mod postgres;
+mod postgres_versions;
 mod purge;
 mod random;
 mod rclone;
@@ -77,5 +80,6 @@ mod several;
 mod sftp;
 mod sqlite;
 mod ten;
+mod tls;
 mod trees;
 mod versions;

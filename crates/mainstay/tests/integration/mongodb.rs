@@ -274,8 +274,8 @@ fn what_is_wrong_with_a_mongodb_is_said() {
     scene.assert_run(0, "captured  mongodb main: app");
     configure(", databases: [app, admin]");
     scene.assert_run(3, "`backup` lacks `find` on `admin.system.users`");
-    configure(", databases: [nope]");
-    scene.assert_run(2, "there is no database `nope`");
+    configure(", databases: [app, nope]");
+    scene.assert_run(3, "there is no database `nope`");
     configure(", arguments: [--gzip]");
     scene.assert_run(2, "`arguments` has `--gzip`");
     configure(", arguments: [-dshop]");

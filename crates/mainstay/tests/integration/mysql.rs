@@ -301,7 +301,7 @@ fn heavy_what_is_wrong_with_a_mariadb_is_said() {
     assert!(ran.stderr.contains("sees no routines that others made"), "{ran}");
     run(
         &over_network(&server, ", databases: [app, nope]"),
-        2,
+        3,
         "there is no database `nope`",
     );
     run(

@@ -244,8 +244,12 @@ fn heavy_postgres_what_goes_wrong_is_said() {
     expect(&unix("user: nobody"), 3, &["does not know the user"]);
     expect(
         &unix("user: postgres, databases: [app, shop]"),
-        2,
-        &["there is no database `shop`", "app, postgres"],
+        3,
+        &[
+            "postgres main/app: 1 entry",
+            "there is no database `shop`",
+            "app, postgres",
+        ],
     );
     expect(
         &unix("user: postgres, exclude_databases: [app]"),
@@ -329,6 +333,51 @@ fn heavy_postgres_a_dump_that_dies_is_not_kept() {
         ];
         assert_ne!(scene.jobs.run(&restored).code, 0);
     }
+}
+
+/// Packets vanish, and nobody is told. A dump that waits is not waited for for ever.
+#[test]
+fn heavy_postgres_a_network_that_falls_silent_is_noticed() {
+    let scene = Scene::new("");
+    scene.server.sql(
+        "app",
+        "CREATE TABLE large AS SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 150000) n",
+    );
+    let proxy = testkit::proxy::Proxy::start(([127, 0, 0, 1], scene.server.port()).into(), |_| None);
+    fs::write(scene.jobs.scene.path("server-password"), PASSWORD).unwrap();
+    let source = |more: &str| {
+        format!(
+            "      - files: ./data\n      - postgres: {{host: 127.0.0.1, port: {}, user: postgres, password: {{file: server-password}}, \
+             name: main, databases: [app], globals: false{more}}}",
+            proxy.address().port()
+        )
+    };
+    scene.jobs.configure(&configuration(&source("")));
+    let whole = scene.jobs.run(&["run", "--init"]);
+    assert_eq!(whole.code, 0, "{whole}");
+    scene.jobs.configure(&configuration(&source(", silence_seconds: 3")));
+    let begin = Instant::now();
+    let (code, report) = std::thread::scope(|scope| {
+        let run = scope.spawn(|| scene.jobs.report(&["run"]));
+        wait_for(
+            &scene.server,
+            "SELECT count(*) > 0 FROM pg_stat_progress_copy WHERE bytes_processed > 1000000",
+        );
+        proxy.fall_silent();
+        run.join().unwrap()
+    });
+    assert_eq!(code, 3, "{report}");
+    assert!(begin.elapsed() < Duration::from_secs(30), "{report}");
+    let parts = report["parts"].as_array().unwrap();
+    let dumped = parts
+        .iter()
+        .find(|part| part["path"] == "/postgres/main/app.dump")
+        .unwrap();
+    let problem = dumped["problem"].as_str().unwrap_or_default();
+    assert!(
+        problem.contains("does not answer") || problem.contains("ended the connection"),
+        "{problem}"
+    );
 }
 
 #[test]

@@ -134,6 +134,15 @@ fn a_redis_server_that_cannot_be_used_is_a_problem_of_its_part_alone() {
     problem("NOAUTH");
     jobs.configure(&with("port: 1, password: {file: redis-password}"));
     problem("Could not connect");
+    // One that has lost everything.
+    server.ask("FLUSHALL");
+    let reached = format!("port: {}, password: {{file: redis-password}}", server.port());
+    jobs.configure(&with(&reached));
+    problem("holds no keys");
+    jobs.configure(&with(&format!("{reached}, allow_empty: true")));
+    let (code, report) = jobs.report(&["run"]);
+    assert_eq!((code, &report["outcome"]), (0, &Value::from("done")), "{report}");
+    fill(&server);
     // One that dies while it sends.
     jobs.configure(&with(&format!(
         "port: {}, password: {{file: redis-password}}, required: true",

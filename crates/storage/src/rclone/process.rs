@@ -13,10 +13,10 @@ use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
+use rustix::process::Signal;
 
 use super::errors::Failure;
-use crate::RcloneOptions;
+use crate::{RcloneOptions, spawn_ending_with_us};
 
 /// What it takes to read a configuration, and to ask a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -68,17 +68,13 @@ pub(super) struct Daemon {
 
 impl Daemon {
     /// Start it, and wait until it listens.
-    pub(super) fn start(options: &RcloneOptions, runtime: &Handle) -> Result<Self, Failure> {
+    pub(super) fn start(options: &RcloneOptions) -> Result<Self, Failure> {
         let (user, password) = (random()?, random()?);
-        let mut command = command(options, &user, &password);
-        // On a thread of the runtime: the system ends the child when the thread ends that started it, and these never do.
-        let spawned = runtime.block_on(runtime.spawn(async move { command.spawn() }));
-        let mut child = spawned
-            .map_err(io::Error::other)?
-            .map_err(|source| Failure::NotStarted {
-                program: options.program.clone(),
-                source,
-            })?;
+        let command = command(options, &user, &password);
+        let mut child = spawn_ending_with_us(command, Signal::TERM).map_err(|source| Failure::NotStarted {
+            program: options.program.clone(),
+            source,
+        })?;
         let said = Arc::default();
         let ready = child.stderr.take().map(|stderr| listen(stderr, Arc::clone(&said)));
         let mut daemon = Self {
@@ -139,23 +135,8 @@ fn command(options: &RcloneOptions, user: &str, password: &str) -> Command {
         .stderr(Stdio::piped());
     // Ctrl-C at the terminal is for us: what is left to do then, such as removing a lock, needs the daemon.
     command.process_group(0);
-    end_with_us(&mut command);
     command
 }
-
-/// Have the system end the child when this process is gone, however it went.
-#[cfg(target_os = "linux")]
-fn end_with_us(command: &mut Command) {
-    let set = || {
-        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM)).map_err(io::Error::from)
-    };
-    // SAFETY: between fork and exec only what is safe in a signal handler may be called; this is one system call, and its
-    // error is a number.
-    unsafe { command.pre_exec(set) };
-}
-
-#[cfg(not(target_os = "linux"))]
-fn end_with_us(_: &mut Command) {}
 
 /// Read standard error to its end, so that the program never waits for us. The address is sent when it is said.
 fn listen(stderr: ChildStderr, said: Arc<Mutex<VecDeque<String>>>) -> mpsc::Receiver<String> {

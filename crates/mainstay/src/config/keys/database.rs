@@ -109,6 +109,12 @@ pub static POSTGRES: Table = Table {
             "Dump processes for a large database.",
             Shape::One(Kind::Number(1, 64)),
         ),
+        Key::new(
+            "silence_seconds",
+            "A network that gives no sign of life for so long counts as broken.",
+            Shape::One(Kind::Number(2, 86_400)),
+        )
+        .or("120"),
         assertions(),
         arguments(),
         allow_empty(),
@@ -149,6 +155,7 @@ pub static REDIS: Table = Table {
         password(),
         encrypted(),
         ca_file(),
+        Key::new("allow_empty", "No key at all is no error.", FLAG).or("false"),
         name(),
         required(),
     ],

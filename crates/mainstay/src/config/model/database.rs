@@ -58,6 +58,8 @@ pub struct Postgres {
     pub globals: bool,
     /// Dump processes for a large database.
     pub parallel: Option<u32>,
+    /// A network that gives no sign of life for so long counts as broken, seconds.
+    pub silence_seconds: u32,
     /// Queries that have to be true in a restored copy.
     pub assert: Vec<String>,
     /// More arguments for the dump program.
@@ -97,6 +99,8 @@ pub struct Database {
 pub struct Redis {
     /// How to get there.
     pub server: Reached,
+    /// No key is no error.
+    pub allow_empty: bool,
 }
 
 /// A MongoDB server.
@@ -156,6 +160,7 @@ pub fn postgres(fields: Fields<'_>, problems: &mut Problems) -> Option<Postgres>
         options: fields.texts("options"),
         globals: fields.flag("globals")?,
         parallel: fields.parsed("parallel"),
+        silence_seconds: fields.parsed("silence_seconds")?,
         assert: fields.texts("assert"),
         arguments: fields.texts("arguments"),
         allow_empty: fields.flag("allow_empty")?,
@@ -176,7 +181,10 @@ pub fn mysql(fields: Fields<'_>, kind: &str, problems: &mut Problems) -> Option<
 
 /// Read `redis`.
 pub fn redis(fields: Fields<'_>, problems: &mut Problems) -> Option<Redis> {
-    server(fields, "redis", problems).map(|server| Redis { server })
+    Some(Redis {
+        server: server(fields, "redis", problems)?,
+        allow_empty: fields.flag("allow_empty")?,
+    })
 }
 
 /// Read `mongodb`.

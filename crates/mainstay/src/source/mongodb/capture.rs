@@ -7,7 +7,7 @@ use super::survey::{ADMIN, Surveyed};
 use super::{ALL, MongodbSource};
 use crate::config::Misuse;
 use crate::engine::manifest::{Facts, Grade};
-use crate::source::databases::choose;
+use crate::source::databases::{Chosen, choose};
 use crate::source::program::Output;
 use crate::source::{Found, Item, Piece, Probe, Stream, Surroundings};
 use parking_lot::Mutex;
@@ -22,7 +22,7 @@ struct Wanted {
     server: Server,
     surveyed: Surveyed,
     /// One by one.
-    databases: Vec<String>,
+    databases: Chosen,
     /// Versions of the programs.
     versions: Vec<(String, String)>,
     missing: Vec<String>,
@@ -45,23 +45,33 @@ impl MongodbSource {
         if self.config.oplog {
             return Ok(vec![self.piece(&wanted, None, surroundings)]);
         }
-        let databases = wanted.databases.iter();
-        Ok(databases
+        let databases = wanted.databases.names.iter();
+        let mut pieces: Vec<Piece> = databases
             .map(|database| self.piece(&wanted, Some(database), surroundings))
-            .collect())
+            .collect();
+        pieces.extend(wanted.databases.missing.iter().map(|missing| {
+            let name = format!("{}/{}", self.config.server.name, missing.name);
+            missing.piece(name, self.path_of(&missing.name))
+        }));
+        Ok(pieces)
     }
 
     /// What is there.
     pub(super) fn look(&self, surroundings: &Surroundings<'_>) -> anyhow::Result<Probe> {
         let wanted = self.wanted(surroundings)?;
-        let found = wanted.databases.iter().map(|name| Found {
+        let missing = wanted
+            .databases
+            .missing
+            .iter()
+            .map(|missing| missing.error().to_string());
+        let found = wanted.databases.names.iter().map(|name| Found {
             name: name.clone(),
             bytes: wanted.surveyed.bytes_of(name),
         });
         Ok(Probe {
             found: found.collect(),
+            missing: wanted.missing.into_iter().chain(missing).collect(),
             versions: wanted.versions.into_iter().collect(),
-            missing: wanted.missing,
             notes: wanted.notes,
         })
     }
@@ -95,7 +105,7 @@ impl MongodbSource {
     }
 
     /// Names of databases; users and roles come with all of them, or when `admin` is named.
-    fn chosen(&self, surveyed: &Surveyed) -> anyhow::Result<Vec<String>> {
+    fn chosen(&self, surveyed: &Surveyed) -> anyhow::Result<Chosen> {
         let mut all: Vec<String> = surveyed.databases().map(|database| database.name.clone()).collect();
         if all.is_empty() && !self.config.allow_empty {
             return Err(Error::Refused {
@@ -216,7 +226,7 @@ impl Wanted {
         let (surveyed, user) = (&self.surveyed, self.server.user());
         let lacks_admin = surveyed.missing_for(ADMIN);
         if !lacks_admin.is_empty() && named.is_empty() && !oplog {
-            self.databases.retain(|name| name != ADMIN);
+            self.databases.names.retain(|name| name != ADMIN);
             self.notes.push(format!(
                 "users and roles are left out: `{user}` lacks {}",
                 lacks_admin.join(", ")
@@ -224,6 +234,7 @@ impl Wanted {
         }
         self.missing = self
             .databases
+            .names
             .iter()
             .flat_map(|database| surveyed.missing_for(database))
             .collect();

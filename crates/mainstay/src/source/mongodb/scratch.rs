@@ -2,12 +2,12 @@
 
 use super::address::Address;
 use super::server::{RESTORE, SHELL, Server, is_older};
-use crate::exec::{self, Ending};
-use crate::source::program::Programs;
+use crate::exec;
+use crate::source::OwnServer;
 use repository::{Cancel, Error};
+use rustix::process::Signal;
 use std::ffi::OsString;
 use std::fs;
-use std::io::PipeReader;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Scratch {
     /// Where it is asked.
     pub server: Server,
-    _ending: Ending,
-    _stdout: PipeReader,
+    /// Held, because it ends with this.
+    _process: OwnServer,
 }
 
 /// Start a server below `directory` that knows what one of this version wrote.
@@ -62,11 +62,9 @@ pub fn start(directory: &Path, version: &str, cancel: &Cancel) -> anyhow::Result
         with("--unixSocketPrefix=", directory),
         with("--logpath=", &directory.join(LOG)),
     ];
-    let (stdout, ending) = Programs::Host.start(&words, &exec::Surroundings::default())?.split();
     let scratch = Scratch {
         server,
-        _ending: ending,
-        _stdout: stdout,
+        _process: OwnServer::start(&words, exec::Surroundings::default(), Signal::KILL)?,
     };
     scratch.server.wait(PATIENCE, cancel).map_err(|error| Error::Refused {
         message: format!("the scratch server does not start: {error}"),

@@ -11,7 +11,7 @@ use super::survey::{self, Database, Inside};
 use super::{ACCOUNTS, MysqlSource, accounts};
 use crate::config::Misuse;
 use crate::engine::manifest::{Facts, Grade};
-use crate::source::databases::choose;
+use crate::source::databases::{Missing, choose};
 use crate::source::program::Output;
 use crate::source::{Found, Item, Piece, Probe, Stream, Surroundings};
 use parking_lot::Mutex;
@@ -28,6 +28,8 @@ struct Surveyed {
     /// What is left of restores that did not end.
     leftovers: Vec<String>,
     rights: Rights,
+    /// What is named and not there.
+    missing: Vec<Missing>,
 }
 
 impl MysqlSource {
@@ -53,6 +55,10 @@ impl MysqlSource {
                 None => self.piece(&surveyed.server, database, inside, surroundings),
             })
             .collect();
+        pieces.extend(surveyed.missing.iter().map(|missing| {
+            let name = format!("{}: {}", self.config.server.name, missing.name);
+            missing.piece(name, self.path_of(&missing.name))
+        }));
         if surveyed.rights.sees_accounts() {
             let facts = Arc::new(Mutex::new(facts_of(&surveyed.server)));
             let path = self.root().join(ACCOUNTS);
@@ -78,19 +84,25 @@ impl MysqlSource {
         Ok(Probe {
             versions: surveyed.server.versions().into_iter().collect(),
             found: found.collect(),
-            missing: missing(&surveyed).into_iter().chain(half_restored(&surveyed)).collect(),
+            missing: missing(&surveyed)
+                .into_iter()
+                .chain(half_restored(&surveyed))
+                .chain(surveyed.missing.iter().map(|missing| missing.error().to_string()))
+                .collect(),
             notes: notes(&surveyed),
         })
     }
 
     fn survey(&self, surroundings: &Surroundings<'_>) -> anyhow::Result<Surveyed> {
         let server = self.connect(surroundings)?;
+        // In this order: whoever makes a database marks it next.
+        let all = survey::databases(&server)?;
         let marks = Mark::all(&server)?;
         let is_leftover = |database: &Database| marks.get(&database.name).is_some_and(Mark::is_of_rehearsal);
-        let (leftovers, all): (Vec<_>, Vec<_>) = survey::databases(&server)?.into_iter().partition(is_leftover);
+        let (leftovers, all): (Vec<_>, Vec<_>) = all.into_iter().partition(is_leftover);
         let names: Vec<String> = all.iter().map(|database| database.name.clone()).collect();
         let chosen = choose(&names, &self.config.databases, &self.config.exclude_databases)?;
-        if chosen.is_empty() && !self.config.allow_empty {
+        if chosen.names.is_empty() && chosen.missing.is_empty() && !self.config.allow_empty {
             return Err(Error::Refused {
                 message: format!("`{}` can see no database to back up", server.account),
                 hint: "Check the user's rights and `databases`; if none is right, write `allow_empty: true`."
@@ -99,7 +111,7 @@ impl MysqlSource {
             .into());
         }
         let mut databases = Vec::new();
-        for database in all.into_iter().filter(|database| chosen.contains(&database.name)) {
+        for database in all.into_iter().filter(|database| chosen.names.contains(&database.name)) {
             let inside = survey::inside(&server, &database.name)?;
             databases.push((database, inside));
         }
@@ -110,6 +122,7 @@ impl MysqlSource {
             marks,
             leftovers: leftovers.into_iter().map(|database| database.name).collect(),
             rights,
+            missing: chosen.missing,
         })
     }
 

@@ -55,7 +55,9 @@ impl Dump {
             message: format!("the dump of `{}` is not whole: {reason}", self.database),
             hint: "Run the job again; if it happens again, look at the server's log.".to_owned(),
         })?;
-        if found.rows.contains_key(MARK) {
+        // A restore makes its database and marks it next: what was dumped in between is empty.
+        let is_of_restore = || Mark::read(&self.server, &self.database).is_ok_and(|mark| mark.is_some());
+        if found.rows.contains_key(MARK) || (found.rows.is_empty() && is_of_restore()) {
             return Err(half_restored(&self.server, &self.database));
         }
         // A schema that changed meanwhile may be the old or the new one.

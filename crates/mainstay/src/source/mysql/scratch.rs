@@ -5,12 +5,13 @@ use super::dialect::Dialect;
 use super::errors;
 use super::server::Server;
 use super::version::is_mariadb;
-use crate::exec::{self, Ending};
+use crate::exec::{self, User};
+use crate::source::OwnServer;
 use crate::source::program::Programs;
 use repository::{Cancel, Error};
+use rustix::process::Signal;
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
-use std::io::PipeReader;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -30,15 +31,8 @@ const INSTALLER: &str = "mariadb-install-db";
 pub struct Scratch {
     /// Where it is asked.
     pub server: Connected,
-    _ending: Ending,
-    _stdout: PipeReader,
-}
-
-/// Who the server runs as: it refuses to be root.
-struct Owner {
-    name: &'static str,
-    user: u32,
-    group: u32,
+    /// Held, because it ends with this.
+    _process: OwnServer,
 }
 
 /// Start a server below `directory`. `names` is what the server that the dump is from makes of upper and lower case.
@@ -70,7 +64,7 @@ pub fn start(
     for own in [&data, &temporary] {
         fs::create_dir(own)?;
         if let Some(owner) = &owner {
-            chown(own, Some(owner.user), Some(owner.group))?;
+            chown(own, Some(owner.id), Some(owner.group))?;
         }
     }
     if owner.is_some() {
@@ -81,20 +75,23 @@ pub fn start(
         with("--datadir=", &data),
         with("--tmpdir=", &temporary),
     ];
-    common.extend(owner.iter().map(|owner| format!("--user={}", owner.name).into()));
     if matches!(names, "0" | "1") {
         common.push(format!("--lower-case-table-names={names}").into());
     }
-    initialize(dialect, program, &common).map_err(|error| not_started(error.last_line()))?;
+    let surroundings = || exec::Surroundings {
+        user: owner,
+        directory: Some(data.clone()),
+        ..exec::Surroundings::default()
+    };
+    initialize(dialect, program, &common, &surroundings()).map_err(|error| not_started(error.last_line()))?;
     let mut words = vec![OsString::from(program)];
     words.extend(common);
     words.extend(options(dialect, &data));
-    let (stdout, ending) = Programs::Host.start(&words, &exec::Surroundings::default())?.split();
+    let process = OwnServer::start(&words, surroundings(), Signal::KILL)?;
     wait(&data, cancel)?;
     Ok(Ok(Scratch {
         server: server.connect(cancel)?,
-        _ending: ending,
-        _stdout: stdout,
+        _process: process,
     }))
 }
 
@@ -111,7 +108,12 @@ fn is_missing(program: &str) -> bool {
         .is_err_and(|error| errors::is_missing(&error))
 }
 
-fn initialize(dialect: Dialect, program: &str, common: &[OsString]) -> Result<(), exec::Error> {
+fn initialize(
+    dialect: Dialect,
+    program: &str,
+    common: &[OsString],
+    surroundings: &exec::Surroundings,
+) -> Result<(), exec::Error> {
     let (program, options): (&str, &[&str]) = match dialect {
         Dialect::Mysql => (program, &["--initialize-insecure"]),
         Dialect::Mariadb => (
@@ -126,9 +128,7 @@ fn initialize(dialect: Dialect, program: &str, common: &[OsString]) -> Result<()
     let mut words = vec![OsString::from(program)];
     words.extend_from_slice(common);
     words.extend(options.iter().map(OsString::from));
-    Programs::Host
-        .output(&words, &exec::Surroundings::default())
-        .map(|_| ())
+    Programs::Host.output(&words, surroundings).map(|_| ())
 }
 
 /// It lives for minutes and nobody misses it: nothing is written more than once, and no event runs.
@@ -161,25 +161,12 @@ fn with(option: &str, path: &Path) -> OsString {
     word
 }
 
-/// Somebody else, if we are root.
-fn owner() -> anyhow::Result<Option<Owner>> {
+/// Somebody else, if we are root: the server refuses to be that.
+fn owner() -> anyhow::Result<Option<User>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }
-    let number = |option: &str, name: &str| {
-        let words = ["id", option, name].map(OsString::from);
-        let printed = Programs::Host.output(&words, &exec::Surroundings::default()).ok()?;
-        String::from_utf8_lossy(&printed).trim().parse().ok()
-    };
-    let owner = |name: &'static str| {
-        Some(Owner {
-            name,
-            user: number("-u", name)?,
-            group: number("-g", name)?,
-        })
-    };
-    let found = owner("mysql").or_else(|| owner("nobody"));
-    found.map(Some).ok_or_else(|| {
+    User::find(&["mysql", "nobody"]).map(Some).ok_or_else(|| {
         let refused = Error::Refused {
             message: "there is no user `mysql` or `nobody` that a scratch server could run as".to_owned(),
             hint: "Create the user `mysql`, or run the drill as another user than root.".to_owned(),

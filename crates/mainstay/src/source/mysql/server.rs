@@ -154,6 +154,7 @@ impl Server {
             variables: self.variables.clone(),
             directory: self.directory.clone(),
             input,
+            ..exec::Surroundings::default()
         }
     }
 }

@@ -5,6 +5,7 @@ mod capture;
 mod container;
 mod credentials;
 mod prove;
+mod replaced;
 mod restore;
 mod server;
 

@@ -5,6 +5,7 @@ use super::capture::{Index, file_of, tags};
 use super::container::Container;
 use super::credentials::{Credential, KeyFile};
 use super::prove::read;
+use super::replaced::replaced;
 use super::server::{Server, Summary, is_unlicensed};
 use super::{CREDENTIALS, INDEX, KEY, TAGS, VARIABLES, WORKFLOWS};
 use crate::config::Misuse;
@@ -40,10 +41,7 @@ pub fn plan<'a>(
     let index: Index = read(stored, Path::new(INDEX))?;
     let wanted = wanted(&index, options.only.as_deref())?;
     let there = server.workflows()?;
-    let workflows: Vec<_> = wanted
-        .into_iter()
-        .map(|one| (one.clone(), replaced(&one, &index, &there)))
-        .collect();
+    let workflows = replaced(wanted, &index.workflows, &there);
     let replaced = workflows.iter().filter(|(_, there)| there.is_some()).count();
     let is_all = options.only.is_none();
     let in_the_way = if is_all { there.len() } else { replaced };
@@ -104,16 +102,6 @@ fn wanted(index: &Index, only: Option<&Path>) -> anyhow::Result<Vec<Summary>> {
             Err(Misuse::new(message, hint).into())
         }
     }
-}
-
-/// What a workflow takes the place of: that of its id, else the only one of its name.
-fn replaced(one: &Summary, index: &Index, there: &BTreeSet<Summary>) -> Option<Summary> {
-    if let Some(same) = there.iter().find(|other| other.id == one.id) {
-        return Some(same.clone());
-    }
-    let named = |all: &BTreeSet<Summary>| all.iter().filter(|other| other.name == one.name).count();
-    let is_clear = named(&index.workflows) == 1 && named(there) == 1;
-    there.iter().find(|other| is_clear && other.name == one.name).cloned()
 }
 
 /// That n8n can open the credentials, and that none is replaced unasked.

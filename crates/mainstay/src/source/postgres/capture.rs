@@ -8,7 +8,8 @@ use super::session::Session;
 use super::{globals, incomplete, tables as together};
 use crate::config::model::{DumpFormat, Postgres};
 use crate::engine::manifest::Grade;
-use crate::source::{Found, Item, Piece, databases};
+use crate::source::databases::{Missing, choose};
+use crate::source::{Found, Item, Piece};
 use repository::{Error, Monitor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,11 +27,12 @@ SELECT pg_catalog.json_build_array(datname,
     CASE WHEN pg_catalog.has_database_privilege(oid, 'CONNECT') THEN pg_catalog.pg_database_size(oid) END)
 FROM pg_catalog.pg_database WHERE NOT datistemplate AND datallowconn AND datconnlimit <> -2 ORDER BY datname COLLATE \"C\";";
 
-/// The databases of a server that are meant. `postgres` is, unless it is named or has something in it, not.
+/// The databases of a server that are meant, and what is named and not there. `postgres` is, unless it is named or has something in it,
+/// not.
 ///
 /// # Errors
-/// If one that is named is not there; if there are none and that is not allowed.
-pub fn chosen(server: &Server, postgres: &Postgres) -> anyhow::Result<Vec<Found>> {
+/// If there are none and that is not allowed.
+pub fn chosen(server: &Server, postgres: &Postgres) -> anyhow::Result<(Vec<Found>, Vec<Missing>)> {
     let mut session = Session::open(server, &server.maintenance)?;
     let mut all: Vec<Found> = parsed::<(String, Option<u64>)>(&mut session, DATABASES)?
         .into_iter()
@@ -45,8 +47,8 @@ pub fn chosen(server: &Server, postgres: &Postgres) -> anyhow::Result<Vec<Found>
         session.close()?;
     }
     let names: Vec<String> = all.iter().map(|found| found.name.clone()).collect();
-    let chosen = databases::choose(&names, &postgres.databases, &postgres.exclude_databases)?;
-    if chosen.is_empty() && !postgres.allow_empty {
+    let chosen = choose(&names, &postgres.databases, &postgres.exclude_databases)?;
+    if chosen.names.is_empty() && chosen.missing.is_empty() && !postgres.allow_empty {
         return Err(Error::Refused {
             message: format!("there is no database to back up on PostgreSQL at `{}`", server.name()),
             hint: "Check `databases` and `exclude_databases`; if that is as it should be, set `allow_empty: true`."
@@ -54,8 +56,8 @@ pub fn chosen(server: &Server, postgres: &Postgres) -> anyhow::Result<Vec<Found>
         }
         .into());
     }
-    all.retain(|found| chosen.contains(&found.name));
-    Ok(all)
+    all.retain(|found| chosen.names.contains(&found.name));
+    Ok((all, chosen.missing))
 }
 
 /// What goes into a snapshot: roles first, since databases need them.
@@ -69,7 +71,7 @@ pub fn pieces(
     monitor: &dyn Monitor,
 ) -> anyhow::Result<Vec<Piece>> {
     let mut pieces = Vec::new();
-    let mut chosen = chosen(server, postgres)?;
+    let (mut chosen, missing) = chosen(server, postgres)?;
     let fresh = incomplete::fresh(server, chosen.iter().map(|found| found.name.as_str()));
     chosen.retain(|found| !fresh.contains(&found.name));
     if let Some(note) = incomplete::note(&fresh) {
@@ -81,6 +83,11 @@ pub fn pieces(
     for database in chosen {
         pieces.push(piece(server, postgres, &database, root)?);
     }
+    pieces.extend(missing.iter().map(|missing| {
+        let name = &missing.name;
+        let path = root.join(file_of(name, postgres.format));
+        missing.piece(format!("{}/{name}", postgres.server.name), path)
+    }));
     Ok(pieces)
 }
 

@@ -27,9 +27,13 @@ SELECT pg_catalog.json_build_array(EXISTS (
         SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 ) OR EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata));";
 
+/// Those of extensions are made anew with the extension, and no dump sets them.
 const SEQUENCES: &str = "\
 SELECT pg_catalog.json_build_array(schemaname, sequencename, last_value) FROM pg_catalog.pg_sequences \
-WHERE schemaname !~ '^pg_';";
+WHERE schemaname !~ '^pg_' AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'e' AND n.nspname = schemaname AND c.relname = sequencename);";
 
 const EXTENSIONS: &str = "SELECT pg_catalog.json_build_array(extname, extversion) FROM pg_catalog.pg_extension;";
 

@@ -74,16 +74,26 @@ impl Clients {
         }
     }
 
-    /// The newest of them, if they are not older than the server.
+    /// Those of version `major`, or of the next one that is there. Newer ones write what older servers do not understand.
+    pub fn nearest(all: Vec<Self>, major: u32) -> Option<Self> {
+        let new_enough = all.into_iter().filter(|clients| clients.major() >= major);
+        new_enough.min_by_key(Self::major)
+    }
+
+    /// Those that fit a server: not older, and no newer than need be.
     ///
     /// # Errors
-    /// [`Error::Refused`] that names the package, if all are older.
-    pub fn fitting(all: Vec<Self>, server_major: u32) -> Result<Self> {
-        let newest = all.into_iter().next().filter(|clients| clients.major() >= server_major);
-        newest.ok_or_else(|| Error::Refused {
-            message: format!("the server is PostgreSQL {server_major}, and all client programs here are older"),
+    /// [`Error::Refused`] that names the versions and the package, if all are older.
+    pub fn fitting(all: Vec<Self>, server_version: &str) -> Result<Self> {
+        let major = major_of(server_version);
+        let newest = all.first().map(|clients| clients.version.clone()).unwrap_or_default();
+        Self::nearest(all, major).ok_or_else(|| Error::Refused {
+            message: format!(
+                "the server is PostgreSQL {server_version}, and the newest client programs here are {newest}, which are too old for it"
+            ),
             hint: format!(
-                "Install the package `postgresql-client-{server_major}` or newer, if need be from apt.postgresql.org."
+                "Install the package `postgresql-client-{major}` or newer, if need be from apt.postgresql.org, put the directory of \
+                 such programs into `PATH`, or let those of the server's `container` be used."
             ),
         })
     }
@@ -133,9 +143,15 @@ mod tests {
         );
         assert_eq!(version_in("pg_dump (PostgreSQL) 18beta1\n").as_deref(), Some("18beta1"));
         assert_eq!((major_of("9.6.24"), major_of("18beta1")), (9, 18));
-        let fitting = |server| Clients::fitting(vec![clients("16.1"), clients("15.4")], server);
-        assert_eq!(fitting(16).unwrap().version, "16.1");
-        let error = fitting(17).unwrap_err();
+        let fitting = |server| Clients::fitting(vec![clients("16.1"), clients("15.4"), clients("14.9")], server);
+        for (server, expected) in [("16.0", "16.1"), ("15.1", "15.4"), ("12.22", "14.9")] {
+            assert_eq!(fitting(server).unwrap().version, expected);
+        }
+        let error = fitting("17.2").unwrap_err();
+        assert!(
+            error.to_string().contains("17.2") && error.to_string().contains("16.1"),
+            "{error}"
+        );
         assert!(error.hint().unwrap().contains("`postgresql-client-17`"), "{error}");
     }
 }

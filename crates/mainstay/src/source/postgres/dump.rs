@@ -54,7 +54,7 @@ impl Form {
     /// The command that dumps what `moment` sees.
     pub fn words(&self, server: &Server, moment: &Moment, more: &[String]) -> Vec<OsString> {
         let snapshot = format!("--snapshot={}", moment.snapshot);
-        let mut words = vec![server.clients.program("pg_dump")];
+        let mut words = vec![server.clients.program("pg_dump"), server.patience()];
         words.extend(["-w", &snapshot, LOCK_WAIT].map(OsString::from));
         match self.format {
             // What is compressed does not deduplicate; the repository compresses.

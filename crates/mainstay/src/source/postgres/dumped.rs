@@ -8,6 +8,7 @@ use super::moment::{CATALOG, DATABASE};
 use super::names::TableName;
 use super::properties::Properties;
 use super::script::{self, Mode};
+use super::settings::Settings;
 use super::tables::{AFTER, BEFORE, DATA, OTHERS, file_of};
 use crate::config::model::Postgres;
 use crate::source::Stored;
@@ -16,7 +17,7 @@ use repository::restic::node::NodeKind;
 use repository::{Error, Result};
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A database that is stored.
 pub struct Dumped<'a> {
@@ -32,6 +33,10 @@ pub struct Dumped<'a> {
     pub with_privileges: bool,
     /// So many processes restore it, if it can be taken apart.
     pub processes: usize,
+    /// The version of `pg_dump` whose archive it is, which older programs cannot read; none if it is SQL.
+    pub archive_of: Option<String>,
+    /// The version of the server that executes it, without what follows the first point.
+    major: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +47,11 @@ enum Layout {
 }
 
 impl<'a> Dumped<'a> {
-    /// As the manifest describes it, to be restored as the source is configured.
+    /// As the manifest describes it, to be restored as the source is configured into a server of version `major`.
     ///
     /// # Errors
     /// If the manifest says too little.
-    pub fn of(stored: &'a Stored<'a>, postgres: &Postgres) -> anyhow::Result<Self> {
+    pub fn of(stored: &'a Stored<'a>, postgres: &Postgres, major: u32) -> anyhow::Result<Self> {
         let layout = match stored.part.path.extension().and_then(|extension| extension.to_str()) {
             Some("dump") => Layout::Custom,
             Some("sql") => Layout::Plain,
@@ -65,6 +70,11 @@ impl<'a> Dumped<'a> {
             with_owner: !has("no-owner"),
             with_privileges: !has("no-privileges"),
             processes: processes(postgres),
+            archive_of: match layout {
+                Layout::Custom => stored.part.facts.versions.get("pg_dump").cloned(),
+                Layout::Plain | Layout::Directory => None,
+            },
+            major,
         })
     }
 
@@ -86,7 +96,7 @@ impl<'a> Dumped<'a> {
     pub fn write_all(&self, clients: &Clients, out: &mut (dyn Write + Send)) -> Result<()> {
         match self.layout {
             Layout::Custom => self.through_pg_restore(clients, &[], out),
-            Layout::Plain => self.stored.copy(&self.stored.part.path, out),
+            Layout::Plain => self.copy_file(&self.stored.part.path, out),
             Layout::Directory => {
                 let mut files = vec![self.file(BEFORE)];
                 files.extend(self.data_files()?.into_iter().flatten().map(|(file, _)| file));
@@ -148,10 +158,10 @@ impl<'a> Dumped<'a> {
                 let options: Vec<&str> = options.iter().map(String::as_str).collect();
                 self.through_pg_restore(clients, &options, &mut filter)?;
             }
-            Layout::Plain => self.stored.copy(&self.stored.part.path, &mut filter)?,
+            Layout::Plain => self.copy_file(&self.stored.part.path, &mut filter)?,
             Layout::Directory => {
                 for table in tables {
-                    self.stored.copy(&self.rows_of(table), &mut filter)?;
+                    self.copy_file(&self.rows_of(table), &mut filter)?;
                 }
             }
         }
@@ -181,7 +191,14 @@ impl<'a> Dumped<'a> {
     /// # Errors
     /// Damage, those of the store, and those of `out`.
     pub fn copy(&self, files: &[PathBuf], out: &mut (dyn Write + Send)) -> Result<()> {
-        files.iter().try_for_each(|file| self.stored.copy(file, out))
+        files.iter().try_for_each(|file| self.copy_file(file, out))
+    }
+
+    /// Write the content of a file that holds SQL.
+    fn copy_file(&self, file: &Path, out: &mut (dyn Write + Send)) -> Result<()> {
+        let mut out = Settings::new(out, self.major);
+        self.stored.copy(file, &mut out)?;
+        out.finish()
     }
 
     /// The files with rows and their lengths, if the database is a directory.
@@ -205,7 +222,9 @@ impl<'a> Dumped<'a> {
     fn through_pg_restore(&self, clients: &Clients, more: &[&str], out: &mut (dyn Write + Send)) -> Result<()> {
         let words = self.pg_restore(clients.program("pg_restore"), more);
         let path = &self.stored.part.path;
-        script::through(clients, &words, |input| self.stored.copy(path, input), out)
+        let mut out = Settings::new(out, self.major);
+        script::through(clients, &words, |input| self.stored.copy(path, input), &mut out)?;
+        out.finish()
     }
 
     fn pg_restore(&self, program: OsString, more: &[&str]) -> Vec<OsString> {

@@ -90,7 +90,7 @@ pub fn piece(server: &Arc<Server>, root: &Path, instance: &str) -> Result<Piece>
     let value = serde_json::to_value(&globals).map_err(|error| Error::Verification(error.to_string()))?;
     facts.more.insert(GLOBALS.to_owned(), value);
     let facts = Arc::new(Mutex::new(facts));
-    let mut words = vec![server.clients.program("pg_dumpall")];
+    let mut words = vec![server.clients.program("pg_dumpall"), server.patience()];
     let database = format!("--database={}", server.maintenance);
     words.extend(["--globals-only", "-w", &database].map(OsString::from));
     if !globals.passwords {

@@ -26,6 +26,7 @@ mod scratch;
 mod script;
 mod server;
 mod session;
+mod settings;
 mod statements;
 mod tables;
 
@@ -57,7 +58,7 @@ impl PostgresSource {
     }
 
     fn connect(&self, surroundings: &Surroundings<'_>) -> anyhow::Result<Server> {
-        let access = Access::new(&self.postgres.server, surroundings)?;
+        let access = Access::new(&self.postgres, surroundings)?;
         let hints = &self.postgres.databases;
         let programs = Programs::of(self.postgres.server.container.as_deref())?;
         Ok(Server::connect(&programs, access, hints, surroundings.cancel)?)

@@ -19,7 +19,11 @@ pub fn probe(server: &Server, postgres: &Postgres) -> anyhow::Result<Probe> {
     probe
         .versions
         .insert("pg_dump".to_owned(), server.clients.version.clone());
-    probe.found = chosen(server, postgres)?;
+    let (found, missing) = chosen(server, postgres)?;
+    probe.found = found;
+    probe
+        .missing
+        .extend(missing.iter().map(|missing| missing.error().to_string()));
     let fresh = incomplete::fresh(server, probe.found.iter().map(|found| found.name.as_str()));
     probe.found.retain(|found| !fresh.contains(&found.name));
     probe.notes.extend(incomplete::note(&fresh));

@@ -41,7 +41,7 @@ pub fn prove(postgres: &Postgres, stored: &Stored<'_>, scratch: &Path, cancel: &
         prove_globals(&wanted, &scratch, stored, &mut proof)?;
         return Ok(proof);
     }
-    let dumped = Dumped::of(stored, postgres)?;
+    let dumped = Dumped::of(stored, postgres, clients.major())?;
     let scratch = Scratch::start(clients, scratch, FIRST_ROLE, cancel)?;
     let missing = missing_extensions(&scratch.server, &dumped)?;
     if !missing.is_empty() {
@@ -57,14 +57,14 @@ fn server_for(stored: &Stored<'_>) -> Result<Clients, String> {
     let versions = &stored.part.facts.versions;
     let tool = versions.get("pg_dump").or_else(|| versions.get("pg_dumpall"));
     let needed = tool.map(|version| major_of(version)).unwrap_or_default();
-    match scratch::programs() {
-        None => Err("the programs of a server are not installed (package `postgresql`)".to_owned()),
-        Some(clients) if clients.major() < needed => Err(format!(
-            "the dump was made by version {needed}, and the server that is installed here is {}",
-            clients.version
-        )),
-        Some(clients) => Ok(clients),
-    }
+    let all = scratch::programs();
+    let newest = match all.first() {
+        Some(newest) => newest.version.clone(),
+        None => return Err("the programs of a server are not installed (package `postgresql`)".to_owned()),
+    };
+    Clients::nearest(all, needed).ok_or_else(|| {
+        format!("the dump was made by version {needed}, and the newest server that is installed here is {newest}")
+    })
 }
 
 /// Where nothing can be restored to, everything is read at least. That is no proof, only the opposite can be proven.
@@ -72,7 +72,7 @@ fn only_read(postgres: &Postgres, stored: &Stored<'_>, reason: &str) -> anyhow::
     let mut hashed = Hashed::default();
     let facts = &stored.part.facts;
     if let (false, Some(clients)) = (globals::is_globals(stored.part), any_clients()) {
-        Dumped::of(stored, postgres)?.write_all(&clients, &mut Hashed::default())?;
+        Dumped::of(stored, postgres, clients.major())?.write_all(&clients, &mut Hashed::default())?;
     }
     for entry in stored.entries(&stored.part.path)? {
         if entry.node.kind == NodeKind::File {

@@ -1,5 +1,6 @@
 //! Putting a part back: roles, a whole database, or the rows of some of its tables.
 
+use super::clients::major_of;
 use super::dumped::Dumped;
 use super::server::Server;
 use super::{globals, replace, rows};
@@ -26,12 +27,31 @@ pub fn plan<'a>(
         }
         return globals::restore(server, stored, options);
     }
-    let dumped = Dumped::of(stored, postgres)?;
+    let dumped = Dumped::of(stored, postgres, server.major())?;
+    check_version(&server, &dumped)?;
     check_extensions(&server, &dumped)?;
     match &options.only {
         Some(only) => rows::plan(server, dumped, only, options),
         None => replace::plan(server, dumped, stored.part.bytes, options),
     }
+}
+
+/// An archive of a newer `pg_dump` cannot be read by the programs of an older server.
+fn check_version(server: &Server, dumped: &Dumped<'_>) -> Result<()> {
+    let is_newer = |version: &&String| major_of(version) > server.clients.major();
+    let Some(by) = dumped.archive_of.as_ref().filter(is_newer) else {
+        return Ok(());
+    };
+    Err(Error::Refused {
+        message: format!(
+            "the dump was made by `pg_dump` {by}, and the programs that fit PostgreSQL {} at `{}` are {}, which cannot read it; \
+             nothing was changed",
+            server.version,
+            server.name(),
+            server.clients.version
+        ),
+        hint: format!("Restore it into a server of version {} or newer.", major_of(by)),
+    })
 }
 
 /// Extensions that are missing are named before anything is done.

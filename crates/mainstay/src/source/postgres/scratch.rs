@@ -3,18 +3,27 @@
 use super::clients::Clients;
 use super::server::{Access, Server};
 use crate::config::model::Tls;
-use crate::exec;
+use crate::exec::{self, User};
 use crate::source::program::Programs;
+use crate::source::{OwnServer, Workplace};
 use anyhow::Context as _;
 use repository::{Cancel, Error};
+use rustix::process::Signal;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The path of a socket must not be longer, with its name.
 const LONGEST_SOCKET_DIRECTORY: usize = 85;
+/// How long it may take to start.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two looks at it.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Which line of `postmaster.pid` says whether it is ready, counted from 0.
+const STATUS_LINE: usize = 7;
 
 /// A server that lives as long as this.
 #[derive(Debug)]
@@ -22,8 +31,10 @@ pub struct Scratch {
     /// How it is reached.
     pub server: Server,
     place: Place,
+    /// Held, because it ends with this.
+    _process: OwnServer,
     /// Where its socket is, if the scratch directory has too long a path for one.
-    _sockets: Option<tempfile::TempDir>,
+    _sockets: Option<Workplace>,
 }
 
 /// Where the server's files are, and whose.
@@ -31,25 +42,19 @@ pub struct Scratch {
 struct Place {
     clients: Clients,
     directory: PathBuf,
+    /// Whom it runs as, if we are root: it refuses to be that.
     user: Option<User>,
 }
 
-/// Whom the server runs as, if we are root: it refuses to run as root.
-#[derive(Clone, Debug)]
-struct User {
-    name: String,
-    id: u32,
-    group: u32,
-}
-
-/// The programs of a server that are installed here, the newest.
-pub fn programs() -> Option<Clients> {
-    let all = Clients::all(&Programs::Host).ok()?;
+/// The programs of servers that are installed here, the newest first.
+pub fn programs() -> Vec<Clients> {
     let starts = |clients: &Clients| {
         let words = [clients.program("initdb"), "--version".into()];
         exec::output_of(&words).is_ok()
     };
-    all.into_iter().find(starts)
+    let mut all = Clients::all(&Programs::Host).unwrap_or_default();
+    all.retain(starts);
+    all
 }
 
 impl Scratch {
@@ -61,9 +66,9 @@ impl Scratch {
         let user = user()?;
         let sockets = match directory.as_os_str().len() {
             0..=LONGEST_SOCKET_DIRECTORY => None,
-            _ => Some(tempfile::Builder::new().prefix("mainstay-").tempdir_in("/tmp")?),
+            _ => Some(Workplace::new(Path::new("/tmp"), "socket")?),
         };
-        let at = sockets.as_ref().map_or(directory, tempfile::TempDir::path);
+        let at = sockets.as_ref().map_or(directory, Workplace::path);
         for owned in [directory, at] {
             if let Some(user) = &user {
                 chown(owned, Some(user.id), Some(user.group)).map_err(Error::local("change the owner of", owned))?;
@@ -76,7 +81,7 @@ impl Scratch {
         };
         place.init(first_role)?;
         place.configure(at)?;
-        place.start()?;
+        let process = place.start(cancel)?;
         let access = Access {
             host: at.display().to_string(),
             port: 5432,
@@ -84,12 +89,14 @@ impl Scratch {
             password: None,
             tls: Tls::Disable,
             ca_file: None,
+            silence_seconds: 120,
         };
         // From here on, dropping it stops the server.
         let server = Server::connect(&Programs::Host, access, &[], cancel).inspect_err(|_| place.stop())?;
         Ok(Self {
             server,
             place,
+            _process: process,
             _sockets: sockets,
         })
     }
@@ -133,7 +140,7 @@ impl Place {
         let settings = format!(
             "listen_addresses = ''\nunix_socket_directories = '\"{quoted}\"'\nport = 5432\nfsync = off\n\
              full_page_writes = off\nsynchronous_commit = off\nautovacuum = off\nwal_level = minimal\n\
-             max_wal_senders = 0\nmax_wal_size = '4GB'\nlogging_collector = off\n"
+             max_wal_senders = 0\nmax_wal_size = '4GB'\nlogging_collector = off\nlog_min_messages = fatal\n"
         );
         let path = self.data().join("postgresql.conf");
         let opened = fs::OpenOptions::new().append(true).open(&path);
@@ -143,17 +150,34 @@ impl Place {
         Ok(())
     }
 
-    fn start(&self) -> anyhow::Result<()> {
-        let log = self.directory.join("log");
-        let log_option = format!("--log={}", log.display());
-        let started = self.run("pg_ctl", &["start", "--silent", "--wait", "--timeout=120", &log_option]);
-        started.with_context(|| {
-            let said = fs::read_to_string(&log).unwrap_or_default();
-            format!(
-                "a server for the proof does not start: {}",
-                said.lines().next_back().unwrap_or_default()
-            )
-        })
+    /// It is not `pg_ctl` that starts it, so that it is a child of ours and ends with us: at once, with its own children.
+    fn start(&self, cancel: &Cancel) -> anyhow::Result<OwnServer> {
+        let failed = "a server for the proof does not start";
+        let words = [self.clients.program("postgres"), "-D".into(), self.data().into()];
+        let process = OwnServer::start(&words, self.surroundings(), Signal::QUIT).context(failed)?;
+        let begin = Instant::now();
+        while !self.is_ready() {
+            cancel.check()?;
+            if process.has_ended() {
+                process.finish().context(failed)?;
+                anyhow::bail!("{failed}: it ended");
+            }
+            if begin.elapsed() > PATIENCE {
+                self.stop();
+                anyhow::bail!("{failed}: it takes too long");
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(process)
+    }
+
+    /// What it writes about itself, for `pg_ctl` to see.
+    fn is_ready(&self) -> bool {
+        let written = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+        written
+            .lines()
+            .nth(STATUS_LINE)
+            .is_some_and(|status| status.trim() == "ready")
     }
 
     fn stop(&self) {
@@ -164,21 +188,19 @@ impl Place {
     }
 
     fn run(&self, program: &str, options: &[&str]) -> anyhow::Result<()> {
-        let mut words: Vec<OsString> = Vec::new();
-        if let Some(user) = &self.user {
-            let (user, group) = (format!("--reuid={}", user.name), format!("--regid={}", user.group));
-            words.extend(["setpriv", &user, &group, "--clear-groups"].map(OsString::from));
-        }
-        words.push(self.clients.program(program));
-        words.extend(["-D".into(), self.data().into()]);
+        let mut words = vec![self.clients.program(program), "-D".into(), self.data().into()];
         words.extend(options.iter().map(OsString::from));
-        let surroundings = exec::Surroundings {
+        Programs::Host.output(&words, &self.surroundings())?;
+        Ok(())
+    }
+
+    fn surroundings(&self) -> exec::Surroundings {
+        exec::Surroundings {
             variables: vec![("LC_ALL".into(), "C".into())],
             directory: Some(self.directory.clone()),
+            user: self.user,
             ..exec::Surroundings::default()
-        };
-        Programs::Host.output(&words, &surroundings)?;
-        Ok(())
+        }
     }
 }
 
@@ -187,16 +209,8 @@ fn user() -> anyhow::Result<Option<User>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }
-    let number = |option: &str, name: &str| -> anyhow::Result<u32> {
-        let printed = exec::output_of(&["id".into(), option.into(), name.into()])?;
-        Ok(String::from_utf8_lossy(&printed).trim().parse()?)
-    };
-    let of = |name: &str| {
-        Ok(User {
-            name: name.to_owned(),
-            id: number("-u", name)?,
-            group: number("-g", name)?,
-        })
-    };
-    of("postgres").or_else(|_: anyhow::Error| of("nobody")).map(Some)
+    let found = User::find(&["postgres", "nobody"]);
+    found
+        .map(Some)
+        .context("there is no user `postgres` or `nobody` that a server for the proof could run as")
 }

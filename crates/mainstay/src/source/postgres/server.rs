@@ -3,7 +3,7 @@
 use super::clients::{Clients, major_of};
 use super::errors::{explained, is_starting};
 use super::session::Session;
-use crate::config::model::{Reached, Tls};
+use crate::config::model::{Postgres, Tls};
 use crate::config::secret::Secret;
 use crate::exec;
 use crate::source::Surroundings;
@@ -52,6 +52,8 @@ pub struct Access {
     pub tls: Tls,
     /// Certificates to trust.
     pub ca_file: Option<std::path::PathBuf>,
+    /// A network that gives no sign of life for so long counts as broken, seconds.
+    pub silence_seconds: u32,
 }
 
 impl Access {
@@ -59,7 +61,8 @@ impl Access {
     ///
     /// # Errors
     /// If the password cannot be read.
-    pub fn new(reached: &Reached, surroundings: &Surroundings<'_>) -> anyhow::Result<Self> {
+    pub fn new(postgres: &Postgres, surroundings: &Surroundings<'_>) -> anyhow::Result<Self> {
+        let reached = &postgres.server;
         let read = |secret: &crate::config::secret::SecretSource| secret.read(surroundings.secrets);
         Ok(Self {
             host: reached.host.clone().unwrap_or_default(),
@@ -68,6 +71,7 @@ impl Access {
             password: reached.password.as_ref().map(read).transpose()?,
             tls: reached.tls,
             ca_file: reached.ca_file.clone(),
+            silence_seconds: postgres.silence_seconds,
         })
     }
 
@@ -134,7 +138,7 @@ impl Server {
                 hint: format!("Versions from {OLDEST} on can be backed up; upgrade it, or use a dump with `command`."),
             });
         }
-        server.clients = Clients::fitting(all, major)?;
+        server.clients = Clients::fitting(all, &server.version)?;
         Ok(server)
     }
 
@@ -188,7 +192,20 @@ impl Server {
     /// The beginning of a command of `psql` that prints for programs.
     pub fn psql(&self) -> Vec<OsString> {
         let options = ["-X", "-A", "-t", "-q", "-w", "-v", "ON_ERROR_STOP=1"].map(OsString::from);
-        [self.clients.program("psql")].into_iter().chain(options).collect()
+        let program = [self.clients.program("psql"), self.patience()];
+        program.into_iter().chain(options).collect()
+    }
+
+    /// An argument of every program: a statement may take hours, but as long as the other side is there, its system says so when it is asked.
+    /// Everything else that belongs to a connection is in the variables, for which there are none of these.
+    pub fn patience(&self) -> OsString {
+        let seconds = self.access.silence_seconds;
+        let (idle, interval) = ((seconds / 2).max(1), (seconds / 12).max(1));
+        format!(
+            "--dbname=keepalives_idle={idle} keepalives_interval={interval} keepalives_count=6 tcp_user_timeout={}",
+            u64::from(seconds) * 1000
+        )
+        .into()
     }
 
     /// What a query answers, each row as JSON.

@@ -6,7 +6,9 @@ mod scratch;
 mod server;
 
 use super::program::{self, Output};
-use super::{Found, Item, Piece, Plan, Probe, Proof, PutBack, Restored, Source, Stored, Stream, Surroundings, Verdict};
+use super::{
+    Found, Item, Piece, Plan, Probe, Proof, PutBack, Restored, Source, Stored, Stream, Surroundings, Verdict, Workplace,
+};
 use crate::config::Misuse;
 use crate::config::model::Redis;
 use crate::engine::manifest::{Facts, Grade};
@@ -72,9 +74,18 @@ impl Source for RedisSource {
             Err(error) => surroundings.monitor.note(&unseen(&error)),
         }
         let (product, version) = server.version()?;
+        let keys = server.keys()?;
+        if keys.is_empty() && !self.redis.allow_empty {
+            return Err(Error::Refused {
+                message: format!("the server `{}` holds no keys", self.name()),
+                hint: "It may have lost them when it was started again; if none is right, write `allow_empty: true`."
+                    .to_owned(),
+            }
+            .into());
+        }
         let facts = Arc::new(Mutex::new(Facts {
             versions: [(product.to_owned(), version)].into(),
-            rows: server.keys()?,
+            rows: keys,
             // Keys come and go between counting and copying.
             approximate: true,
             ..Facts::default()
@@ -181,8 +192,8 @@ impl Source for RedisSource {
             steps.push("set its users, but `default`, as they were".to_owned());
         }
         let execute = move || {
-            let directory = tempfile::Builder::new().prefix("mainstay-restore-").tempdir()?;
-            let mut scratch = Scratch::start(stored, &data, directory.path(), surroundings.cancel)?;
+            let workplace = Workplace::new(&tempfile::env::temp_dir(), "restore")?;
+            let mut scratch = Scratch::start(stored, &data, workplace.path(), surroundings.cancel)?;
             if scratch.has(incomplete::MARK)? {
                 return Err(incomplete::captured().into());
             }

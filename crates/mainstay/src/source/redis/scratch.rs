@@ -1,17 +1,15 @@
 //! A server of our own on what was stored: it reads the file, nobody else reaches it.
 
 use crate::config::Misuse;
-use crate::exec::{Ending, Running, Surroundings};
-use crate::source::Stored;
+use crate::exec::Surroundings;
+use crate::source::{OwnServer, Stored};
 use redis::{Client, Connection, Value};
 use repository::{Cancel, Error, Result};
+use rustix::process::Signal;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
-use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const PAUSE: Duration = Duration::from_millis(50);
@@ -22,7 +20,7 @@ const SERVERS: [&str; 2] = ["valkey-server", "redis-server"];
 pub struct Scratch {
     connection: Connection,
     /// Held, because it ends with this.
-    _server: Ending,
+    _server: OwnServer,
 }
 
 /// A key as the server stores it.
@@ -51,13 +49,7 @@ impl Scratch {
         stored.copy(path, &mut opened)?;
         drop(opened);
         let socket = directory.join("socket");
-        let (mut stdout, server) = start(directory, &socket)?.split();
-        let has_ended = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&has_ended);
-        std::thread::spawn(move || {
-            let _: Option<u64> = io::copy(&mut stdout, &mut io::sink()).ok();
-            ended.store(true, Ordering::Release);
-        });
+        let server = start(directory, &socket)?;
         let client = Client::open(format!("unix://{}", socket.display())).map_err(unusable)?;
         loop {
             cancel.check()?;
@@ -72,7 +64,7 @@ impl Scratch {
                     _server: server,
                 });
             }
-            if has_ended.load(Ordering::Acquire) {
+            if server.has_ended() {
                 server.finish()?;
                 return Err(unusable("it ended before it answered").into());
             }
@@ -144,7 +136,7 @@ impl Scratch {
     }
 }
 
-fn start(directory: &Path, socket: &Path) -> anyhow::Result<Running> {
+fn start(directory: &Path, socket: &Path) -> anyhow::Result<OwnServer> {
     let arguments = [
         "--port",
         "0",
@@ -169,8 +161,8 @@ fn start(directory: &Path, socket: &Path) -> anyhow::Result<Running> {
                 .iter()
                 .flat_map(|(name, path)| [OsString::from(name), path.as_os_str().to_owned()]),
         );
-        match Running::start_in(&words, &Surroundings::default()) {
-            Ok(running) => return Ok(running),
+        match OwnServer::start(&words, Surroundings::default(), Signal::KILL) {
+            Ok(server) => return Ok(server),
             Err(error) => failed = Some(error),
         }
     }

@@ -160,6 +160,10 @@ fn explained(error: exec::Error, command: &[&str]) -> anyhow::Error {
             "Allow the user `{}` with `ACL SETUSER`.",
             command.first().unwrap_or(&"")
         )
+    } else if said.contains("certificate") {
+        "Check `ca_file`: it has to hold the authority that signed the server's certificate.".to_owned()
+    } else if said.contains("Connection reset") || said.contains("Server closed the connection") {
+        "Check `tls`, and the server's log; if the server wants encryption, set `tls: true`.".to_owned()
     } else if said.contains("Could not connect") || said.contains("Connection refused") {
         "Check that the server runs, and `host`, `port` and `tls` of the source.".to_owned()
     } else {

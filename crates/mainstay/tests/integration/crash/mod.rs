@@ -8,6 +8,7 @@ mod history;
 mod jobs;
 mod lies;
 mod moments;
+mod own_servers;
 mod room;
 mod servers;
 
