@@ -31,8 +31,7 @@ fn plain_lengths(mut header: &[u8]) -> u64 {
 }
 
 fn written(blobs: &[PackedBlob]) -> Vec<u8> {
-    let mut out = Vec::new();
-    pack::append_header(&key(), blobs, &mut out);
-    let sealed = &out[..out.len() - 4];
+    let trailer = pack::trailer(&key(), blobs);
+    let sealed = &trailer[..trailer.len() - 4];
     key().open(sealed).expect("it was sealed with this key")
 }

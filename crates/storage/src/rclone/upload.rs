@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -87,8 +87,13 @@ impl Upload {
         let mut moves = 1;
         while let Err(failure) = self.move_into_place().await {
             let raced = matches!(failure.kind(), ErrorKind::Other | ErrorKind::NotFound);
-            if !raced || moves == MOVES || !self.is_waiting().await {
+            if !raced || moves == MOVES {
                 return Err(failure);
+            }
+            // It was moved, and before rclone looked at it, the other one had taken its place.
+            let is_moved = self.size_of(&self.temporary).await?.is_none();
+            if is_moved && self.size_of(&self.name).await? == Some(self.size) {
+                break;
             }
             moves += 1;
             tokio::time::sleep(Duration::from_millis(fastrand::u64(1..20))).await;
@@ -106,11 +111,14 @@ impl Upload {
         self.control.call("operations/movefile", &arguments).await.map(drop)
     }
 
-    /// Whether the upload is still under its temporary name: a move that failed may have been done.
-    async fn is_waiting(&self) -> bool {
-        let arguments = json!({"fs": self.remote, "remote": self.temporary});
-        let answer = self.control.call("operations/stat", &arguments).await;
-        answer.is_ok_and(|answer| answer.get("item").is_some_and(|item| !item.is_null()))
+    /// The size of an object of the remote, if it is there.
+    async fn size_of(&self, name: &str) -> Result<Option<u64>, Failure> {
+        let arguments = json!({"fs": self.remote, "remote": name});
+        let answer = self.control.call("operations/stat", &arguments).await?;
+        Ok(answer
+            .get("item")
+            .and_then(|item| item.get("Size"))
+            .and_then(Value::as_u64))
     }
 
     /// Remove what was sent. Best effort: what stays is removed by a listing tomorrow.
