@@ -44,6 +44,7 @@
 
 mod archive_targets;
 mod archives;
+mod bucket;
 mod cli;
 mod config;
 mod contract;

@@ -1,8 +1,7 @@
 //! Buckets with rules of their own: what they keep for a time is reported, and is no failure. The server of the tests has no such
 //! rules; what it says of them is made up in front of it.
 
-use crate::peer::*;
-use crate::scene::{Ended, Scene};
+use crate::bucket::Bucket;
 use serde_json::Value;
 use std::fs;
 use storage::{LocalStore, Store as _};
@@ -12,58 +11,12 @@ use testkit::s3_server::{ACCESS_KEY, BUCKET, HttpCall, HttpFault, S3Server, SECR
 const KEPT: &str = "cannot be deleted yet: the store keeps";
 const UNTIL: &str = "until 2099-01-01 00:00 UTC";
 
-struct Bucket {
-    scene: Scene,
-    server: S3Server,
-}
-
-impl Bucket {
-    fn new(rules: impl Fn(&HttpCall) -> HttpFault + Send + Sync + 'static) -> Self {
-        let scene = Scene::empty_in(scratch());
-        fs::create_dir(scene.path("source")).unwrap();
-        fs::write(scene.path("source/a"), "a").unwrap();
-        let server = S3Server::start_with(rules);
-        Self { scene, server }
-    }
-
-    fn address(&self) -> String {
-        format!("s3:{}/{BUCKET}/prefix", self.server.endpoint())
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ended {
-        let mut command = self.scene.command();
-        command
-            .env_remove("MAINSTAY_REPOSITORY")
-            .env("MAINSTAY_STATE_DIR", self.scene.path("state"))
-            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
-        self.scene.ended(command.args(arguments))
-    }
-
-    fn ok(&self, arguments: &[&str]) -> String {
-        let ended = self.run(arguments);
-        assert_eq!(ended.code, 0, "{arguments:?}: {ended}");
-        ended.stdout
-    }
-
-    /// The same on the repository.
-    fn on(&self, arguments: &[&str]) -> Ended {
-        self.run(&[&["-r", &self.address()], arguments].concat())
-    }
-
-    fn on_ok(&self, arguments: &[&str]) -> String {
-        self.ok(&[&["-r", &self.address()], arguments].concat())
-    }
-
-    /// Two snapshots.
-    fn filled(self) -> Self {
-        self.on_ok(&["init"]);
-        for n in 0..2 {
-            fs::write(self.scene.path("source/a"), format!("content {n}")).unwrap();
-            self.on_ok(&["backup", "source"]);
-        }
-        self
-    }
+fn with_rules(rules: impl Fn(&HttpCall) -> HttpFault + Send + Sync + 'static) -> Bucket<S3Server> {
+    let server = S3Server::start_with(rules);
+    let url = format!("{}/{BUCKET}", server.endpoint());
+    let bucket = Bucket::new(server, url, [ACCESS_KEY, SECRET_KEY]);
+    fs::write(bucket.scene.path("source/a"), "a").unwrap();
+    bucket
 }
 
 /// What stands in the last line; the ones before say how far it is.
@@ -79,7 +32,7 @@ fn finding<'v>(diagnosis: &'v Value, name: &str) -> &'v Value {
 
 #[test]
 fn doctor_asks_what_a_bucket_can_say() {
-    let bucket = Bucket::new(|_| HttpFault::None);
+    let bucket = with_rules(|_| HttpFault::None);
     let diagnosis = told(&bucket.on_ok(&["doctor", "--json"]));
     let severity = |name| finding(&diagnosis, name)["severity"].as_str().unwrap();
     assert_eq!((severity("clock"), severity("write only if new")), ("fine", "fine"));
@@ -93,7 +46,7 @@ fn doctor_asks_what_a_bucket_can_say() {
 
 #[test]
 fn doctor_says_what_the_rules_of_a_bucket_cost() {
-    let text = Bucket::new(versioned).on_ok(&["doctor"]);
+    let text = with_rules(versioned).on_ok(&["doctor"]);
     for expected in [
         "30 days, COMPLIANCE",
         "free nothing by themselves",
@@ -102,7 +55,7 @@ fn doctor_says_what_the_rules_of_a_bucket_cost() {
     ] {
         assert!(text.contains(expected), "{expected}: {text}");
     }
-    let text = Bucket::new(locked).on_ok(&["doctor"]);
+    let text = with_rules(locked).on_ok(&["doctor"]);
     assert!(
         text.contains("not before 2099-01-01 00:00 UTC") && !text.contains("FAILS"),
         "{text}"
@@ -111,12 +64,12 @@ fn doctor_says_what_the_rules_of_a_bucket_cost() {
 
 #[test]
 fn doctor_names_a_wrong_clock() {
-    let bucket = Bucket::new(|_| HttpFault::Header("date", "Fri, 01 Jan 2049 00:00:00 GMT"));
+    let bucket = with_rules(|_| HttpFault::Header("date", "Fri, 01 Jan 2049 00:00:00 GMT"));
     let ended = bucket.on(&["doctor"]);
     assert_eq!(ended.code, 20, "{ended}");
     assert!(ended.stdout.contains("error: this host's clock is"), "{ended}");
     // Before anything else works, too.
-    let refused = Bucket::new(|_| {
+    let refused = with_rules(|_| {
         HttpFault::Content(
             403,
             "<Error><Code>RequestTimeTooSkewed</Code><Message>too large</Message></Error>",
@@ -131,7 +84,7 @@ fn doctor_names_a_wrong_clock() {
 
 #[test]
 fn what_the_bucket_keeps_is_no_failure() {
-    let bucket = Bucket::new(locked).filled();
+    let bucket = with_rules(locked).filled(2);
     let text = bucket.on_ok(&["forget", "--keep-last", "1", "--prune"]);
     assert!(
         text.contains("0 removed") && text.contains(KEPT) && text.contains(UNTIL),
@@ -146,11 +99,11 @@ fn what_the_bucket_keeps_is_no_failure() {
 
 #[test]
 fn missing_rights_are_still_an_error() {
-    let bucket = Bucket::new(|call| match call.method.as_str() {
+    let bucket = with_rules(|call| match call.method.as_str() {
         "DELETE" if call.target.contains("/snapshots/") => HttpFault::Status(403),
         _ => HttpFault::None,
     });
-    let bucket = bucket.filled();
+    let bucket = bucket.filled(2);
     let ended = bucket.on(&["forget", "--keep-last", "1"]);
     assert!(ended.code == 1 && ended.stderr.contains("hint: "), "{ended}");
     assert!(ended.stderr.contains("permission denied"), "{ended}");
@@ -159,11 +112,11 @@ fn missing_rights_are_still_an_error() {
 /// Once left an exclusive lock that nobody could remove, and more snapshots with each attempt.
 #[test]
 fn nothing_is_begun_without_the_right_to_delete() {
-    let bucket = Bucket::new(|call| match call.method.as_str() {
+    let bucket = with_rules(|call| match call.method.as_str() {
         "DELETE" => HttpFault::Status(403),
         _ => HttpFault::None,
     });
-    let bucket = bucket.filled();
+    let bucket = bucket.filled(2);
     fs::write(bucket.scene.path("next"), "another").unwrap();
     let objects = || {
         let store = LocalStore::new(bucket.server.bucket_directory());
@@ -198,7 +151,7 @@ fn nothing_is_begun_without_the_right_to_delete() {
 /// Once, a run whose credentials can only add left an exclusive lock, and the next one waited for it in vain.
 #[test]
 fn a_run_that_may_only_add_leaves_no_lock() {
-    let bucket = Bucket::new(|call| match call.method.as_str() {
+    let bucket = with_rules(|call| match call.method.as_str() {
         "DELETE" => HttpFault::Status(403),
         _ => HttpFault::None,
     });
@@ -222,7 +175,7 @@ fn a_run_that_may_only_add_leaves_no_lock() {
 
 #[test]
 fn what_cannot_be_replaced_yet_is_told() {
-    let bucket = Bucket::new(locked).filled();
+    let bucket = with_rules(locked).filled(2);
     let tagged = bucket.on(&["tag", "--add", "x"]);
     assert_eq!(tagged.code, 3, "{tagged}");
     assert!(
@@ -260,7 +213,7 @@ fn what_cannot_be_replaced_yet_is_told() {
 
 #[test]
 fn runs_of_both_formats_expire_what_they_can() {
-    let bucket = Bucket::new(locked);
+    let bucket = with_rules(locked);
     let config = format!(
         "host: h\nrepositories:\n  main: {{url: '{0}', password: {{file: password}}}}\n  \
          files: {{url: '{0}-archives', format: archive, encryption: none, name: '{{job}}-%H%M%S%f.tar.zst'}}\n\

@@ -1,83 +1,37 @@
 //! Buckets that keep what is deleted as old versions, and for a time, at a server that knows both.
 
+use crate::bucket::Bucket;
 use crate::peer::*;
-use crate::scene::{Ended, Scene};
 use serde_json::Value;
 use std::fs;
 use testkit::moto::{KEY, Moto, Rules};
 
 const BUCKET: &str = "backups";
 
-struct Bucket {
-    scene: Scene,
-    server: Moto,
+fn with_rules(rules: Rules) -> Bucket<Moto> {
+    let server = Moto::with_bucket(BUCKET, rules);
+    let url = format!("{}/{BUCKET}", server.endpoint());
+    let bucket = Bucket::new(server, url, [KEY, KEY]);
+    fs::write(bucket.scene.path("source/stays"), "the same").unwrap();
+    bucket
 }
 
-impl Bucket {
-    fn new(rules: Rules) -> Self {
-        let scene = Scene::empty_in(scratch());
-        fs::create_dir(scene.path("source")).unwrap();
-        fs::write(scene.path("source/stays"), "the same").unwrap();
-        let server = Moto::with_bucket(BUCKET, rules);
-        Self { scene, server }
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ended {
-        let mut command = self.scene.command();
-        command
-            .env_remove("MAINSTAY_REPOSITORY")
-            .env("MAINSTAY_STATE_DIR", self.scene.path("state"))
-            .env("AWS_ACCESS_KEY_ID", KEY)
-            .env("AWS_SECRET_ACCESS_KEY", KEY);
-        self.scene.ended(command.args(arguments))
-    }
-
-    fn ok(&self, arguments: &[&str]) -> String {
-        let ended = self.run(arguments);
-        assert_eq!(ended.code, 0, "{arguments:?}: {ended}");
-        ended.stdout
-    }
-
-    /// The same on the repository.
-    fn on(&self, arguments: &[&str]) -> Ended {
-        self.run(&[&["-r", &self.address()], arguments].concat())
-    }
-
-    fn on_ok(&self, arguments: &[&str]) -> String {
-        self.ok(&[&["-r", &self.address()], arguments].concat())
-    }
-
-    fn address(&self) -> String {
-        format!("s3:{}/{BUCKET}/prefix", self.server.endpoint())
-    }
-
-    /// Three snapshots with a file that differs in each.
-    fn filled(self) -> Self {
-        self.on_ok(&["init"]);
-        for n in 0..3 {
-            fs::write(self.scene.path("source/a"), format!("content {n}")).unwrap();
-            self.on_ok(&["backup", "source"]);
-        }
-        self
-    }
-
-    /// How many objects below `folder` were deleted, and stay as old versions.
-    fn hidden(&self, folder: &str) -> usize {
-        let prefix = format!("prefix/{folder}/");
-        let kept = self.server.versions(BUCKET).into_iter();
-        kept.filter(|version| version.is_marker && version.key.starts_with(&prefix))
-            .count()
-    }
+/// How many objects below `folder` were deleted, and stay as old versions.
+fn hidden(server: &Moto, folder: &str) -> usize {
+    let prefix = format!("prefix/{folder}/");
+    let kept = server.versions(BUCKET).into_iter();
+    kept.filter(|version| version.is_marker && version.key.starts_with(&prefix))
+        .count()
 }
 
 #[test]
 fn heavy_a_locked_bucket_is_used_as_any_other() {
-    let bucket = Bucket::new(Rules::Locked(30));
+    let bucket = with_rules(Rules::Locked(30));
     let text = bucket.on_ok(&["doctor"]);
     for expected in ["30 days, COMPLIANCE", "free nothing by themselves", "only hidden"] {
         assert!(text.contains(expected), "{expected}: {text}");
     }
-    let bucket = bucket.filled();
+    let bucket = bucket.filled(3);
     let text = bucket.on_ok(&["forget", "--keep-last", "1", "--prune", "--max-unused", "0"]);
     assert!(
         text.contains("2 removed") && !text.contains("cannot be deleted"),
@@ -89,7 +43,7 @@ fn heavy_a_locked_bucket_is_used_as_any_other() {
     let source = bucket.scene.path("source");
     assert_same(&source, &below(&bucket.scene.path("restored"), &source));
     // Whoever deletes everything hides it: without the delete markers it is there again, as the guide says.
-    assert!(bucket.hidden("snapshots") == 2 && bucket.hidden("data") > 0);
+    assert!(hidden(&bucket.server, "snapshots") == 2 && hidden(&bucket.server, "data") > 0);
     bucket.server.remove_markers(BUCKET);
     assert!(bucket.on_ok(&["snapshots"]).contains("3 snapshots"));
     bucket.on_ok(&["check", "--read-data"]);
@@ -97,7 +51,7 @@ fn heavy_a_locked_bucket_is_used_as_any_other() {
 
 #[test]
 fn heavy_archives_in_a_locked_bucket_expire() {
-    let bucket = Bucket::new(Rules::Locked(30));
+    let bucket = with_rules(Rules::Locked(30));
     let config = format!(
         "host: h\nrepositories:\n  files: {{url: '{}', format: archive, encryption: none, name: '{{job}}-%H%M%S%f.tar.zst'}}\n\
          jobs:\n  nightly: {{to: [files], sources: [files: [source]], keep: {{last: 1}}}}\n",
@@ -116,7 +70,7 @@ fn heavy_archives_in_a_locked_bucket_expire() {
 #[test]
 fn heavy_a_purge_says_that_old_versions_stay() {
     for (rules, keeps) in [(Rules::Versions, true), (Rules::None, false)] {
-        let bucket = Bucket::new(rules).filled();
+        let bucket = with_rules(rules).filled(3);
         let purged = bucket.on(&["purge", "--path", "a", "--yes", "--json"]);
         let told: Value = serde_json::from_str(purged.stdout.lines().last().unwrap()).unwrap();
         assert_eq!(told["keeps_versions"], keeps, "{purged}");
