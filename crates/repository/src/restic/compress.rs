@@ -76,15 +76,23 @@ impl Level {
         (self.compression != Compression::Off).then(|| self.current.load(Ordering::Relaxed))
     }
 
-    /// Called when a pack is handed to the store: a store that keeps the processor waiting makes time for more effort.
-    pub fn adapt(&self, store_is_slower: bool) {
-        if self.compression == Compression::Auto {
-            let step = if store_is_slower { 1 } else { -1 };
-            let next = (self.current.load(Ordering::Relaxed) + step).clamp(*AUTO_LEVELS.start(), *AUTO_LEVELS.end());
-            self.current.store(next, Ordering::Relaxed);
-        }
+    /// `waiting` is the part of their time, from 0 to 1, that workers have lately waited for the store. A store that is slower than they are
+    /// makes time for more effort; one that only sometimes keeps them waiting does not.
+    pub fn adapt(&self, waiting: f64) {
+        let step = match waiting {
+            _ if self.compression != Compression::Auto => return,
+            idle if idle > MUCH_WAITING => 1,
+            busy if busy < LITTLE_WAITING => -1,
+            _ => return,
+        };
+        let next = (self.current.load(Ordering::Relaxed) + step).clamp(*AUTO_LEVELS.start(), *AUTO_LEVELS.end());
+        self.current.store(next, Ordering::Relaxed);
     }
 }
+
+/// Between these nothing changes: a level more takes about half as long again.
+const LITTLE_WAITING: f64 = 0.1;
+const MUCH_WAITING: f64 = 0.4;
 
 /// A compressor for content of about one length; it is made anew when the level changes.
 #[derive(Default)]
@@ -356,10 +364,14 @@ mod tests {
     #[test]
     fn auto_stays_within_its_levels() {
         let level = Level::new(Compression::Auto);
-        (0..20).for_each(|_| level.adapt(true));
+        (0..20).for_each(|_| level.adapt(0.7));
         assert_eq!(level.get(), Some(6));
-        (0..20).for_each(|_| level.adapt(false));
+        level.adapt(0.2);
+        assert_eq!(level.get(), Some(6), "there is room for it");
+        (0..20).for_each(|_| level.adapt(0.0));
         assert_eq!(level.get(), Some(2));
+        level.adapt(0.2);
+        assert_eq!(level.get(), Some(2), "the store is not what is slow");
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod ls;
 pub mod mode;
 pub mod node;
 pub mod object;
+mod pace;
 pub mod pack;
 mod pack_buffer;
 pub mod packer;

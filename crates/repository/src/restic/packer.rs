@@ -7,6 +7,7 @@ use super::compress::Level;
 use super::index::file::{IndexFile, IndexedPack};
 use super::lock::Lock;
 use super::object::ObjectKind;
+use super::pace::{Pace, Patience};
 use super::pack::{self, BlobKind, PackedBlob};
 use super::pack_buffer::{PackBuffer, Segments};
 use super::parallel::{self, cores};
@@ -98,6 +99,7 @@ pub struct Packer<'r> {
     queue: Mutex<Option<Sender<Pack>>>,
     new_index: Mutex<NewIndex>,
     level: Level,
+    pace: Mutex<Pace>,
     added: Added,
     failed: AtomicBool,
     failure: OnceLock<Error>,
@@ -118,14 +120,6 @@ pub struct Target<'r> {
     pub lock: &'r Lock,
     /// Ends the waits of its store; raised when it is given up while others go on.
     pub give_up: &'r Cancel,
-}
-
-/// How long one of several repositories may keep the others waiting.
-struct Patience {
-    limit: Duration,
-    waited: Mutex<Duration>,
-    /// Repositories that have not failed, this one included; the last one is always waited for.
-    alive: Arc<AtomicUsize>,
 }
 
 impl std::fmt::Debug for Packer<'_> {
@@ -246,6 +240,7 @@ impl<'r> Packer<'r> {
             queue: Mutex::new(Some(sender)),
             new_index: Mutex::new(NewIndex::new()),
             level: Level::new(compression),
+            pace: Mutex::new(Pace::from(Instant::now())),
             added: Added::default(),
             failed: AtomicBool::new(false),
             failure: OnceLock::new(),
@@ -356,17 +351,16 @@ impl<'r> Packer<'r> {
         let Some(queue) = self.queue.lock().clone() else {
             return Err(Error::Interrupted);
         };
-        match queue.try_send(pack) {
-            Ok(()) => {
-                self.level.adapt(false);
-                Ok(())
-            }
-            Err(TrySendError::Full(pack)) => {
-                self.level.adapt(true);
-                self.wait_for_room(&queue, pack)
-            }
+        let begin = Instant::now();
+        let sent = match queue.try_send(pack) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(pack)) => self.wait_for_room(&queue, pack),
             Err(TrySendError::Disconnected(_)) => Err(Error::Interrupted),
+        };
+        if let Some(waiting) = self.pace.lock().handed_over(begin, Instant::now()) {
+            self.level.adapt(waiting);
         }
+        sent
     }
 
     fn wait_for_room(&self, queue: &Sender<Pack>, pack: Pack) -> Result<()> {
@@ -454,17 +448,6 @@ impl<'r> Packer<'r> {
             index.is_due().then(|| std::mem::replace(&mut *index, NewIndex::new()))
         };
         due.map_or(Ok(()), |due| write_index(self.repository, self.lock, due))
-    }
-}
-
-impl Patience {
-    fn left(&self) -> Duration {
-        self.limit.saturating_sub(*self.waited.lock())
-    }
-
-    /// Some thread has waited.
-    fn add(&self, waited: Duration) {
-        *self.waited.lock() += waited / cores() as u32;
     }
 }
 

@@ -4,7 +4,7 @@ use super::kill_when;
 use crate::contract::configuration;
 use crate::jobs::Jobs;
 use serde_json::Value;
-use std::time::Duration;
+use std::path::PathBuf;
 use testkit::mariadb_server::MariadbServer;
 use testkit::postgres_server::PostgresServer;
 use testkit::redis_server::RedisServer;
@@ -153,15 +153,40 @@ fn heavy_a_mariadb_that_is_half_restored_says_so() {
 }
 
 const POSTGRES: &str = "
-CREATE TABLE large AS SELECT n, repeat(md5(n::text), 10) AS text FROM generate_series(1, 200000) n;
+CREATE TABLE large AS SELECT n, repeat(md5(n::text), 10) AS text FROM generate_series(1, 20000) n;
 SELECT lo_create(0);
 ";
+
+/// A row that comes in only while a file does not exist: a restore stands still there for as long as it takes to look at it.
+struct Gate(PathBuf);
+
+impl Gate {
+    fn sql(&self) -> String {
+        let path = self.0.display();
+        format!(
+            "CREATE FUNCTION passes() RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+             WHILE (pg_stat_file('{path}', true)).size IS NOT NULL LOOP PERFORM pg_sleep(0.02); END LOOP; RETURN true; END $$;
+             CREATE TABLE gate (n INT CHECK (passes()));
+             INSERT INTO gate VALUES (1);"
+        )
+    }
+
+    fn close(&self) {
+        std::fs::write(&self.0, "").unwrap();
+    }
+
+    fn open(&self) {
+        std::fs::remove_file(&self.0).unwrap();
+    }
+}
 
 #[test]
 fn heavy_a_postgres_that_is_half_restored_says_so() {
     let server = PostgresServer::start();
     server.sql("postgres", "CREATE DATABASE app");
     server.sql("app", POSTGRES);
+    let gate = Gate(server.socket().join("gate"));
+    server.sql("app", &gate.sql());
     let source = format!(
         "      - postgres: {{host: {}, port: {}, user: postgres, name: main, format: plain}}",
         server.socket().display(),
@@ -180,6 +205,7 @@ fn heavy_a_postgres_that_is_half_restored_says_so() {
         )
     };
     let all = scene.restore(part, &["--overwrite"]);
+    gate.close();
     scene.kill_when(&all, || {
         let name = fresh();
         !name.is_empty() && is_marked(&name)
@@ -191,11 +217,11 @@ fn heavy_a_postgres_that_is_half_restored_says_so() {
     server.sql("postgres", "CREATE DATABASE copy");
     let copy = scene.restore(part, &["--as", "copy"]);
     scene.kill_when(&copy, || is_marked("copy"));
-    std::thread::sleep(Duration::from_millis(200));
+    gate.open();
     scene.assert_says_so("/postgres/main/copy.sql");
     scene.assert_is_made_whole(&[&copy[..], &["--overwrite"]].concat());
     assert!(!is_marked("copy") && !is_marked("app"));
-    assert_eq!(server.sql("copy", "SELECT count(*) FROM large"), "200000");
+    assert_eq!(server.sql("copy", "SELECT count(*) FROM large"), "20000");
     // Into an empty one, undisturbed.
     server.sql("postgres", "CREATE DATABASE other");
     scene.assert_is_made_whole(&scene.restore(part, &["--as", "other"]));
