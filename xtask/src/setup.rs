@@ -2,8 +2,8 @@
 
 use crate::Done;
 use crate::sh::{Sh, env, has, target_dir};
-use anyhow::{Result, bail};
-use std::path::Path;
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
 
 /// A program, and the Debian package that brings it.
 type Package = (&'static str, &'static str);
@@ -90,10 +90,24 @@ pub fn for_tests() -> Result<()> {
     cargo_tool(&NEXTEST)
 }
 
-/// Emulators of cloud stores and other versions of servers, pinned as the tools are, below Cargo's target directory. The tests look for
-/// them there.
-fn emulators() -> Result<()> {
+/// Where emulators are: the tests look for them below Cargo's target directory. That is a link to the user's cache, so that they are
+/// installed once for all checkouts.
+fn emulators_dir() -> Result<PathBuf> {
     let dir = target_dir()?.join("emulators");
+    if dir.symlink_metadata().is_err()
+        && let Some(home) = env("HOME")
+    {
+        let cache = env("XDG_CACHE_HOME").map_or_else(|| Path::new(&home).join(".cache"), PathBuf::from);
+        std::os::unix::fs::symlink(cache.join("mainstay-emulators"), &dir).context("link to the cache")?;
+    }
+    let place = std::fs::read_link(&dir).unwrap_or(dir);
+    std::fs::create_dir_all(&place).with_context(|| format!("make `{}`", place.display()))?;
+    Ok(place)
+}
+
+/// Emulators of cloud stores and other versions of servers, pinned as the tools are.
+fn emulators() -> Result<()> {
+    let dir = emulators_dir()?;
     if !dir.join("azurite-3.37.0/node_modules/.bin/azurite-blob").exists() {
         Sh::new("npm")
             .args(["install", "--no-audit", "--no-fund", "--prefix"])

@@ -1,4 +1,4 @@
-//! Emulators of cloud stores, which `cargo xtask setup` installs below Cargo's target directory.
+//! Emulators of cloud stores, which `cargo xtask setup` installs.
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
@@ -250,7 +250,7 @@ impl GcsEmulator {
     }
 }
 
-/// Where the emulators are: Cargo's target directory holds `fast/deps/TEST` as well.
+/// Where the emulators are linked to: Cargo's target directory holds `fast/deps/TEST` as well.
 pub(crate) fn directory() -> PathBuf {
     let test = std::env::current_exe().expect("a test is a program");
     let target = test.ancestors().nth(3).expect("a test is below the target directory");
