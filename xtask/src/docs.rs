@@ -5,7 +5,7 @@
 //! with a comment such as `# exit 3`. All commands of a file run in one shell, in an empty directory.
 
 use crate::sh::{Sh, root, target_dir};
-use crate::{Done, test};
+use crate::{Done, parallel, test};
 use anyhow::{Context, Result, bail, ensure};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -49,10 +49,8 @@ pub fn run(args: &Args) -> Done {
         ));
     }
     test::build()?;
-    let results: Vec<Result<()>> = sessions
-        .iter()
-        .map(|(file, commands)| session(file, commands))
-        .collect();
+    // Many of their commands wait for servers.
+    let results = parallel::map(&sessions, |(file, commands)| session(file, commands));
     let failures: Vec<String> = results
         .into_iter()
         .filter_map(Result::err)
@@ -127,9 +125,11 @@ fn session(file: &Path, commands: &[Command]) -> Result<()> {
     let script = scratch.path().join("session.sh");
     std::fs::write(&script, script_of(file, commands))?;
     let path = search_path()?;
+    let printed = scratch.path().join("printed");
     let code = Sh::new("timeout")
         .args(["--kill-after=10", LIMIT, "bash"])
         .arg(&script)
+        .output_to(&printed)?
         .dir(&work)
         .only_envs([
             ("PATH", path.as_os_str()),
@@ -139,6 +139,9 @@ fn session(file: &Path, commands: &[Command]) -> Result<()> {
             ("TERM", OsStr::new("dumb")),
         ])
         .exit_code()?;
+    // In one piece: other pages are run at the same time.
+    let printed = std::fs::read(&printed).context("read what the commands printed")?;
+    eprintln!("\n--- {} ---\n{}", file.display(), String::from_utf8_lossy(&printed));
     match code {
         REACHED_THE_END => Ok(()),
         124 | 137 => bail!("the commands of `{}` took longer than {LIMIT} seconds", file.display()),

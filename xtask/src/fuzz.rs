@@ -4,11 +4,9 @@
 //! (`RUSTC_BOOTSTRAP`), so that no second toolchain has to be installed, and what is fuzzed is what is shipped.
 
 use crate::sh::{Sh, root};
-use crate::{Done, setup};
+use crate::{Done, parallel, setup};
 use anyhow::{Result, ensure};
-use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::Mutex;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -26,7 +24,12 @@ pub fn run(args: &Args) -> Done {
     setup::for_fuzz()?;
     let targets = chosen(&args.targets)?;
     cargo_fuzz().arg("build").run()?;
-    let failed = fuzz_all(&targets, args.seconds);
+    // Each target takes one core. What is told of one that fails is told at once.
+    let results = parallel::map(&targets, |target| {
+        fuzz(target, args.seconds).inspect_err(|error| eprintln!("{error:#}"))
+    });
+    let failed = targets.iter().zip(results).filter(|(_, result)| result.is_err());
+    let failed: Vec<&str> = failed.map(|(target, _)| target.as_str()).collect();
     ensure!(
         failed.is_empty(),
         "fuzzing found a fault in: {}\nhint: the input is kept in fuzz/artifacts; repeat it with \
@@ -52,26 +55,6 @@ fn chosen(wanted: &[String]) -> Result<Vec<String>> {
         );
     }
     Ok(if wanted.is_empty() { all } else { wanted.to_vec() })
-}
-
-/// Fuzzes as many targets at the same time as there are cores, for each takes one. Returns those in which a fault was found.
-fn fuzz_all(targets: &[String], seconds: u64) -> Vec<&str> {
-    let waiting = Mutex::new(targets.iter());
-    let failed = Mutex::new(Vec::new());
-    let next = || waiting.lock().expect("no thread panics").next();
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, NonZero::get) {
-            scope.spawn(|| {
-                while let Some(target) = next() {
-                    if let Err(error) = fuzz(target, seconds) {
-                        eprintln!("{error:#}");
-                        failed.lock().expect("no thread panics").push(target.as_str());
-                    }
-                }
-            });
-        }
-    });
-    failed.into_inner().expect("no thread panics")
 }
 
 /// Fuzzes one target, starting from what earlier runs found and from the inputs that are checked in.

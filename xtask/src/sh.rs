@@ -87,6 +87,13 @@ impl Sh {
         self
     }
 
+    /// What it prints goes into this new file.
+    pub fn output_to(mut self, file: &Path) -> Result<Self> {
+        let output = std::fs::File::create(file).with_context(|| format!("create `{}`", file.display()))?;
+        self.command.stdout(output.try_clone()?).stderr(output);
+        Ok(self)
+    }
+
     /// Runs with this terminal's output; any exit code but 0 is an error.
     pub fn run(self) -> Result<()> {
         let line = self.line.clone();
