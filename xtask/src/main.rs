@@ -11,6 +11,7 @@ mod deny;
 mod docs;
 mod fuzz;
 mod lint;
+mod newer;
 mod parallel;
 mod setup;
 mod sh;

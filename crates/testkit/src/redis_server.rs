@@ -1,8 +1,10 @@
-//! A real Redis on loopback with a password, in a directory that goes away with it.
+//! A real Redis or Valkey on loopback with a password, in a directory that goes away with it.
 
 #![expect(clippy::disallowed_methods, reason = "servers of tests are started here")]
 
+use crate::emulators;
 use crate::ssh_server::free_port;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,11 +16,17 @@ pub const PASSWORD: &str = "hush";
 /// Longer than this no start lasts.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running redis-server.
+/// Where the programs of Valkey are: `valkey-server` and `valkey-cli`.
+pub fn valkey_programs() -> PathBuf {
+    emulators::directory().join("mysql-9.7/bin")
+}
+
+/// A running redis-server or valkey-server.
 pub struct RedisServer {
     directory: TempDir,
     port: u16,
     options: Vec<String>,
+    program: PathBuf,
     child: Option<Child>,
 }
 
@@ -36,10 +44,25 @@ impl RedisServer {
     /// # Panics
     /// When it cannot be started.
     pub fn start_with(options: &[&str]) -> Self {
+        Self::start_program("redis-server".into(), options)
+    }
+
+    /// A Valkey, which is asked by the same client.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_valkey() -> Self {
+        // By itself it waits for more replicas before it sends anything.
+        let at_once = ["--repl-diskless-sync-delay", "0"];
+        Self::start_program(valkey_programs().join("valkey-server"), &at_once)
+    }
+
+    fn start_program(program: PathBuf, options: &[&str]) -> Self {
         let mut server = Self {
             directory: tempfile::tempdir().expect("a temporary directory can be made"),
             port: free_port(),
             options: options.iter().map(ToString::to_string).collect(),
+            program,
             child: None,
         };
         server.resume();
@@ -67,7 +90,7 @@ impl RedisServer {
     /// # Panics
     /// When it does not start.
     pub fn resume(&mut self) {
-        let child = Command::new("redis-server")
+        let child = Command::new(&self.program)
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
             .args(["--requirepass", PASSWORD, "--save", ""])
             .arg("--dir")
@@ -75,11 +98,11 @@ impl RedisServer {
             .args(&self.options)
             .stdout(Stdio::null())
             .spawn()
-            .expect("redis-server is installed (package redis-server)");
+            .expect("the server is installed by `cargo xtask setup`");
         self.child = Some(child);
         let begin = Instant::now();
         while self.ask("PING") != "PONG" {
-            assert!(begin.elapsed() < PATIENCE, "redis-server did not start");
+            assert!(begin.elapsed() < PATIENCE, "the server did not start");
             thread::sleep(Duration::from_millis(20));
         }
     }

@@ -11,6 +11,8 @@ pub struct Jobs {
     pub scene: Scene,
     /// Where programs are looked for first.
     pub programs: Option<PathBuf>,
+    /// And nowhere else.
+    pub no_others: bool,
 }
 
 /// How often something is repeated that may go wrong by chance: `usual`, unless the environment asks for more.
@@ -28,6 +30,7 @@ impl Jobs {
         let jobs = Self {
             scene: Scene::empty_in(scratch()),
             programs: None,
+            no_others: false,
         };
         fs::create_dir_all(jobs.scene.path("data/sub")).unwrap();
         fs::write(jobs.scene.path("data/a.txt"), "one").unwrap();
@@ -47,7 +50,8 @@ impl Jobs {
             .env_remove("MAINSTAY_PASSWORD_FILE")
             .env("MAINSTAY_STATE_DIR", self.scene.path("state"));
         if let Some(programs) = &self.programs {
-            command.env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
+            let others = if self.no_others { "" } else { ":/usr/bin:/bin" };
+            command.env("PATH", format!("{}{others}", programs.display()));
         }
         command.args(["--config", "mainstay.yaml"]).args(arguments);
         command
