@@ -53,6 +53,16 @@ impl Error {
         }
     }
 
+    /// Whether the program is not there at all. In a container a shell looks for it, and ends with this code.
+    pub fn is_missing(&self) -> bool {
+        const NOT_FOUND: i32 = 127;
+        match self {
+            Self::NotStarted { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Failed { status, .. } => status.code() == Some(NOT_FOUND),
+            Self::Unparsable { .. } => false,
+        }
+    }
+
     /// What to do next, as a sentence.
     pub fn hint(&self) -> String {
         match self {

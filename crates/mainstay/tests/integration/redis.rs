@@ -5,7 +5,7 @@ use crate::jobs::Jobs;
 use serde_json::Value;
 use std::fs;
 use std::time::{Duration, Instant};
-use testkit::redis_server::RedisServer;
+use testkit::redis_server::{RedisServer, valkey_programs};
 
 /// A source that reaches a server, and its password.
 fn jobs_of(server: &RedisServer) -> Jobs {
@@ -109,6 +109,38 @@ fn a_redis_server_keeps_the_contract() {
     // The password is nowhere.
     let manifest = jobs.restic("main", &["dump", "latest", "/mainstay.json"]);
     assert!(!manifest.contains("hush"), "{manifest}");
+}
+
+/// Its own programs and no others: the client has another name, and a drill starts its server.
+#[test]
+fn a_valkey_server_keeps_the_contract() {
+    let server = RedisServer::start_valkey();
+    fill(&server);
+    let mut jobs = jobs_of(&server);
+    jobs.programs = Some(valkey_programs());
+    jobs.no_others = true;
+    Subject {
+        jobs: &jobs,
+        repositories: &["main"],
+        part: "/redis/cache",
+        rename: None,
+        refuses: true,
+        state: &|_| state(&server),
+        damage: &|| drop(server.ask("FLUSHALL")),
+    }
+    .assert_holds();
+    let (_, probe) = jobs.report(&["probe"]);
+    assert!(probe["sources"][0]["versions"]["valkey"].is_string(), "{probe}");
+    // What its replication cannot carry to a replica that does not say how new it is, is no part.
+    server.ask_words(&["HSET", "fields", "name", "value"]);
+    assert_eq!(
+        server.ask_words(&["HEXPIRE", "fields", "1000", "FIELDS", "1", "name"]),
+        "1"
+    );
+    let (code, report) = jobs.report(&["run"]);
+    assert!(code == 3 && report["parts"][0]["problem"].is_string(), "{report}");
+    let drill = jobs.run(&["-r", "main", "drill", "latest"]);
+    assert!(drill.code != 0 && !drill.stdout.contains("RESTORE OK"), "{drill}");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use crate::exec;
 use repository::Error;
 use serde::Deserialize;
-use std::io;
 
 /// What went wrong, as far as it matters for what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,23 +115,13 @@ impl Told {
     }
 }
 
-/// Whether a program is not there at all. In a container a shell looks for it, and ends with this code.
-pub fn is_missing(error: &exec::Error) -> bool {
-    const NOT_FOUND: i32 = 127;
-    match error {
-        exec::Error::NotStarted { source, .. } => source.kind() == io::ErrorKind::NotFound,
-        exec::Error::Failed { status, .. } => status.code() == Some(NOT_FOUND),
-        exec::Error::Unparsable { .. } => false,
-    }
-}
-
 /// What a failed program means.
 pub fn explained(error: &exec::Error) -> Error {
     let words = complaint(error);
-    if words.is_empty() || is_missing(error) {
+    if words.is_empty() || error.is_missing() {
         return Error::Refused {
             message: error.to_string(),
-            hint: if is_missing(error) {
+            hint: if error.is_missing() {
                 "Install the package `mongodb-database-tools`, or name the server's container.".to_owned()
             } else {
                 error.hint()

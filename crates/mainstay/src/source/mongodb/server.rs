@@ -260,7 +260,7 @@ fn check_password(password: &Secret) -> Result<(), Misuse> {
 }
 
 fn shell_failed(error: &exec::Error) -> Error {
-    if errors::is_missing(error) {
+    if error.is_missing() {
         return Error::Refused {
             message: error.to_string(),
             hint: format!("Install the package `mongodb-{SHELL}`, or name the server's container."),

@@ -57,6 +57,22 @@ impl Dialect {
         }
     }
 
+    /// The package that brings the server program.
+    pub fn server_package(self) -> &'static str {
+        match self {
+            Self::Mysql => "mysql-server",
+            Self::Mariadb => "mariadb-server",
+        }
+    }
+
+    /// The package that brings the client programs.
+    pub fn client_package(self) -> &'static str {
+        match self {
+            Self::Mysql => "mysql-client",
+            Self::Mariadb => "mariadb-client",
+        }
+    }
+
     /// What to install to get the client programs.
     pub fn package_hint(self) -> &'static str {
         match self {

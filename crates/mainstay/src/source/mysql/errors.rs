@@ -114,19 +114,9 @@ fn number(text: &str) -> Option<u32> {
         .or_else(in_brackets)
 }
 
-/// Whether a program is not there at all. In a container a shell looks for it, and ends with this code.
-pub fn is_missing(error: &exec::Error) -> bool {
-    const NOT_FOUND: i32 = 127;
-    match error {
-        exec::Error::NotStarted { source, .. } => source.kind() == io::ErrorKind::NotFound,
-        exec::Error::Failed { status, .. } => status.code() == Some(NOT_FOUND),
-        exec::Error::Unparsable { .. } => false,
-    }
-}
-
 /// What a failed client program means.
 pub fn explained(error: &exec::Error, dialect: Dialect) -> Error {
-    if is_missing(error) {
+    if error.is_missing() {
         return Error::Refused {
             message: error.to_string(),
             hint: dialect.package_hint().to_owned(),

@@ -2,7 +2,6 @@
 
 use super::connected::Connected;
 use super::dialect::Dialect;
-use super::errors;
 use super::server::Server;
 use super::version::is_mariadb;
 use crate::exec::{self, User};
@@ -49,15 +48,19 @@ pub fn start(
     let server = Server::in_scratch(dialect, data.clone(), SOCKET);
     let Some(program) = dialect.servers().iter().find(|program| is_server(program, dialect)) else {
         return Ok(Err(format!(
-            "there is no server program of {} on this host",
-            dialect.name()
+            "there is no server program of {} on this host (package `{}`)",
+            dialect.name(),
+            dialect.server_package()
         )));
     };
     if let Err(error) = server.find_programs() {
-        return Ok(Err(error.to_string()));
+        return Ok(Err(format!("{error} (package `{}`)", dialect.client_package())));
     }
     if dialect == Dialect::Mariadb && is_missing(INSTALLER) {
-        return Ok(Err(format!("there is no `{INSTALLER}` on this host")));
+        return Ok(Err(format!(
+            "there is no `{INSTALLER}` on this host (package `{}`)",
+            dialect.server_package()
+        )));
     }
     let temporary = directory.join("tmp");
     let owner = owner()?;
@@ -105,7 +108,7 @@ fn is_missing(program: &str) -> bool {
     let words = [program, "--help"].map(OsString::from);
     Programs::Host
         .start(&words, &exec::Surroundings::default())
-        .is_err_and(|error| errors::is_missing(&error))
+        .is_err_and(|error| error.is_missing())
 }
 
 fn initialize(
@@ -147,7 +150,8 @@ fn options(dialect: Dialect, data: &Path) -> Vec<OsString> {
     .map(OsString::from)
     .to_vec();
     if dialect == Dialect::Mysql {
-        options.push("--mysqlx=OFF".into());
+        // Its usual directory for files of statements may be missing here, and nobody needs one.
+        options.extend(["--mysqlx=OFF", "--secure-file-priv=NULL"].map(OsString::from));
     }
     options.push(format!("--socket={SOCKET}").into());
     options.push(with("--pid-file=", &data.join("drill.pid")));
@@ -180,11 +184,13 @@ fn wait(data: &Path, cancel: &Cancel) -> anyhow::Result<()> {
     while !data.join(SOCKET).exists() {
         cancel.check()?;
         let log = fs::read_to_string(data.join(LOG)).unwrap_or_default();
-        if log.contains("[ERROR] Aborting") || begin.elapsed() > PATIENCE {
-            let last = log
-                .lines()
-                .rfind(|line| line.contains("[ERROR]") && !line.contains("Aborting"));
-            return Err(not_started(last.unwrap_or("it does not say why")).into());
+        // MySQL says between the two where it comes from.
+        let (aborting, mut errors): (Vec<_>, Vec<_>) = log
+            .lines()
+            .filter(|line| line.contains("[ERROR]"))
+            .partition(|line| line.ends_with("Aborting"));
+        if !aborting.is_empty() || begin.elapsed() > PATIENCE {
+            return Err(not_started(errors.pop().unwrap_or("it does not say why")).into());
         }
         std::thread::sleep(Duration::from_millis(50));
     }

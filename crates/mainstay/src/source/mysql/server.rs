@@ -118,7 +118,7 @@ impl Server {
                         return Ok(Program { name, text, version });
                     }
                 }
-                Err(error) if errors::is_missing(&error) => {}
+                Err(error) if error.is_missing() => {}
                 Err(error) => return Err(errors::explained(&error, self.dialect)),
             }
         }

@@ -9,11 +9,15 @@ use repository::Error;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// How long a server may load its data before it answers.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// Names of the client, the first one that is there.
+const CLIENTS: [&str; 2] = ["redis-cli", "valkey-cli"];
 
 /// A server.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub struct Server {
     pub programs: Programs,
     options: Vec<OsString>,
     variables: Vec<(OsString, OsString)>,
+    /// What the client is called there. Looked for once.
+    client: OnceLock<&'static str>,
 }
 
 impl Server {
@@ -57,14 +63,26 @@ impl Server {
             programs,
             options,
             variables,
+            client: OnceLock::new(),
         })
     }
 
     /// The client with these arguments.
     pub fn words(&self, arguments: &[&str]) -> Vec<OsString> {
-        let client = std::iter::once(OsString::from("redis-cli"));
+        let client = std::iter::once(OsString::from(self.client()));
         let arguments = arguments.iter().map(OsString::from);
         client.chain(self.options.iter().cloned()).chain(arguments).collect()
+    }
+
+    /// The first that is there. Both know the variable with the password, and talk to either server.
+    fn client(&self) -> &'static str {
+        let is_there = |client: &&&str| {
+            let words = [**client, "--version"].map(OsString::from);
+            let ended = self.programs.output(&words, &Surroundings::default());
+            !ended.is_err_and(|error| error.is_missing())
+        };
+        self.client
+            .get_or_init(|| CLIENTS.iter().find(is_there).copied().unwrap_or(CLIENTS[0]))
     }
 
     /// What the client finds.
@@ -144,14 +162,14 @@ pub fn parse_keyspace(info: &str) -> BTreeMap<String, u64> {
 /// What an error of the client means.
 fn explained(error: exec::Error, command: &[&str]) -> anyhow::Error {
     let said = match &error {
-        exec::Error::Failed { .. } => error.last_line().to_owned(),
-        exec::Error::NotStarted { .. } => {
-            let hint = "Install it (Debian calls the package `redis-tools`), or name the server's container.";
-            return Misuse::new("the program `redis-cli` cannot be started", hint)
+        exec::Error::NotStarted { .. } | exec::Error::Failed { .. } if error.is_missing() => {
+            let hint = "Install one of them (Debian calls the packages `redis-tools` and `valkey-tools`), or name the server's container.";
+            return Misuse::new("there is neither `redis-cli` nor `valkey-cli`", hint)
                 .because(error)
                 .into();
         }
-        exec::Error::Unparsable { .. } => String::new(),
+        exec::Error::Failed { .. } => error.last_line().to_owned(),
+        exec::Error::NotStarted { .. } | exec::Error::Unparsable { .. } => String::new(),
     };
     let hint = if said.contains("WRONGPASS") || said.contains("NOAUTH") || said.contains("invalid password") {
         "Check `user` and `password` of the source.".to_owned()
