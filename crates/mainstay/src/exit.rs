@@ -49,7 +49,7 @@ pub const TABLE: [(Exit, u8, &str); 10] = [
     (
         Exit::Unhealthy,
         20,
-        "stale or unhealthy: `check` found damage, or a drill failed",
+        "stale or unhealthy: `check` found damage, or a drill failed or could prove nothing",
     ),
     (
         Exit::Interrupted,

@@ -76,7 +76,11 @@ fn to_text(drilled: &[Drilled]) -> String {
     let mut text = String::new();
     for one in drilled {
         let took = duration(Duration::from_secs_f64(one.seconds));
-        let state = if one.ok { "ok" } else { "FAILED" };
+        let state = match (one.ok, is_unproven(one)) {
+            (true, _) => "ok",
+            (false, true) => "UNPROVEN",
+            (false, false) => "FAILED",
+        };
         text.push_str(&format!("{state:<7} {} in {took}\n", one.part.display()));
         for check in &one.proof.checks {
             match &check.verdict {
@@ -95,7 +99,12 @@ fn to_text(drilled: &[Drilled]) -> String {
     text
 }
 
-/// `RESTORE OK`, and what was counted: `12 workflows, 8 credentials`; or which parts failed.
+/// Nothing is wrong with it as far as it was tested, which is not far enough.
+fn is_unproven(one: &Drilled) -> bool {
+    !one.ok && one.error.is_none() && !one.proof.has_failed()
+}
+
+/// `RESTORE OK`, and what was counted: `12 workflows, 8 credentials`; or which parts failed, or could not be restored here.
 fn verdict(drilled: &[Drilled]) -> String {
     let failed: Vec<_> = drilled.iter().filter(|one| !one.ok).collect();
     if failed.is_empty() {
@@ -109,6 +118,14 @@ fn verdict(drilled: &[Drilled]) -> String {
         let counted: Vec<String> = sums.iter().map(|(sum, noun)| count(*sum, noun)).collect();
         return format!("RESTORE OK — {}", counted.join(", "));
     }
-    let failed: Vec<_> = failed.iter().map(|one| one.part.display().to_string()).collect();
-    format!("RESTORE FAILED — {}", failed.join(", "))
+    let named = |word: &str, parts: Vec<&&Drilled>| {
+        let parts: Vec<_> = parts.iter().map(|one| one.part.display().to_string()).collect();
+        format!("{word} — {}", parts.join(", "))
+    };
+    let (unproven, failed): (Vec<_>, Vec<_>) = failed.iter().partition(|one| is_unproven(one));
+    if failed.is_empty() {
+        named("RESTORE NOT PROVEN", unproven)
+    } else {
+        named("RESTORE FAILED", failed)
+    }
 }

@@ -9,6 +9,9 @@ pub struct Proof {
     pub checks: Vec<Check>,
     /// What is there, counted: `(12, "workflow")`.
     pub counts: Vec<(u64, String)>,
+    /// Whatever else passed, it was not restored: so nothing is proven.
+    #[serde(skip)]
+    is_unproven: bool,
 }
 
 /// One test.
@@ -60,11 +63,22 @@ impl Proof {
         });
     }
 
-    /// Whether something was tested and nothing failed.
+    /// Add a test without which nothing is proven, and which cannot be made here.
+    pub fn lack(&mut self, what: impl Into<String>, reason: String) {
+        self.is_unproven = true;
+        self.add(what, Verdict::Skipped { reason });
+    }
+
+    /// Whether something was tested that proves it, and nothing failed.
     pub fn is_ok(&self) -> bool {
-        let failed = |check: &Check| matches!(check.verdict, Verdict::Failed { .. });
         let passed = |check: &Check| check.verdict == Verdict::Passed;
-        self.checks.iter().any(passed) && !self.checks.iter().any(failed)
+        !self.is_unproven && self.checks.iter().any(passed) && !self.has_failed()
+    }
+
+    /// Whether a test showed that it is not as it should be.
+    pub fn has_failed(&self) -> bool {
+        let failed = |check: &Check| matches!(check.verdict, Verdict::Failed { .. });
+        self.checks.iter().any(failed)
     }
 }
 
@@ -81,7 +95,9 @@ mod tests {
         assert!(!proof.is_ok());
         proof.compare("rows", 3, 3);
         assert!(proof.is_ok());
+        proof.lack("restore", "no server for it".to_owned());
+        assert!(!proof.is_ok() && !proof.has_failed());
         proof.compare("rows", 3, 2);
-        assert!(!proof.is_ok());
+        assert!(!proof.is_ok() && proof.has_failed());
     }
 }

@@ -23,7 +23,7 @@ pub fn prove(stored: &Stored<'_>, directory: &Path, surroundings: &Surroundings<
     proof.counts.push((rows.len() as u64, "collection".to_owned()));
     match scratch::start(directory, &found.server, surroundings.cancel)? {
         Ok(scratch) => load(&mut proof, stored, &scratch)?,
-        Err(reason) => proof.add(LOAD, Verdict::Skipped { reason }),
+        Err(reason) => proof.lack(LOAD, reason),
     }
     Ok(proof)
 }

@@ -38,7 +38,12 @@ pub fn start(directory: &Path, version: &str, cancel: &Cancel) -> anyhow::Result
     for program in [MONGOD, RESTORE, SHELL] {
         let found = server.version_of(program);
         match found {
-            Err(_) => return Ok(Err(format!("there is no `{program}` on this host"))),
+            Err(_) => {
+                return Ok(Err(format!(
+                    "there is no `{program}` on this host (packages `mongodb-org-server`, `mongodb-database-tools` and \
+                     `mongodb-mongosh` of MongoDB's own repository)"
+                )));
+            }
             Ok(found) if program == MONGOD && is_older(&found, version) => {
                 return Ok(Err(format!(
                     "`{MONGOD}` of this host is {found}, older than the server, {version}"

@@ -29,7 +29,7 @@ impl MysqlSource {
             Ok(scratch) => scratch,
             Err(reason) => {
                 compare_dump(&mut proof, stored, read_back(stored)?);
-                skip(&mut proof, "load into a server", reason);
+                proof.lack("load into a server", reason);
                 return Ok(proof);
             }
         };
@@ -89,7 +89,7 @@ impl MysqlSource {
         let scratch = match scratch::start(self.dialect, scratch, "", surroundings.cancel)? {
             Ok(scratch) => scratch,
             Err(reason) => {
-                skip(&mut proof, "create in a server", reason);
+                proof.lack("create in a server", reason);
                 return Ok(proof);
             }
         };

@@ -81,14 +81,13 @@ fn only_read(postgres: &Postgres, stored: &Stored<'_>, reason: &str) -> anyhow::
     }
     let mut proof = Proof::default();
     let (bytes, found) = (hashed.bytes, hashed.finish());
-    let verdict = if bytes != stored.part.bytes || facts.sha256.is_some_and(|sha256| sha256 != found) {
+    if bytes != stored.part.bytes || facts.sha256.is_some_and(|sha256| sha256 != found) {
         let message = format!("it is not what was captured: {bytes} bytes, SHA-256 {}", found.to_hex());
-        Verdict::Failed { message }
+        proof.add("restore", Verdict::Failed { message });
     } else {
         let reason = format!("{reason}; it was read and is as it was, but that is no proof");
-        Verdict::Skipped { reason }
-    };
-    proof.add("restore", verdict);
+        proof.lack("restore", reason);
+    }
     Ok(proof)
 }
 

@@ -244,8 +244,7 @@ impl Source for RedisSource {
         let mut server = match Scratch::start(stored, &data, scratch, surroundings.cancel) {
             Ok(server) => server,
             Err(error) if error.is::<Misuse>() => {
-                let reason = error.to_string();
-                proof.add("load", Verdict::Skipped { reason });
+                proof.lack("load", format!("{error} (package `redis-server` or `valkey-server`)"));
                 return Ok(proof);
             }
             Err(error) => return Err(error),
