@@ -11,6 +11,7 @@
 //! * [`contract`]: what every kind of source promises: captured, proven in scratch, put back, nothing replaced unasked.
 //! * [`mongodb`]: MongoDB servers, for which programs stand in: databases, users, replica sets, what goes wrong.
 //! * [`mysql`]: a MariaDB server: every type, one table, accounts, what goes wrong, and writers meanwhile.
+//! * [`mysql_dialects`]: MySQL, and a MariaDB of a later series.
 //! * [`n8n`], [`n8n_many`]: a real n8n: workflows that call each other, credentials and their key; pages, variables, executions.
 //! * [`large`]: values as large as dump programs can take, in bounded memory.
 //! * [`postgres`]: PostgreSQL servers: everything that they can hold, odd names, what goes wrong, and writers at work.
@@ -29,7 +30,7 @@
 //! * [`safety`]: what is not to happen: losing a source, the repository, the system, or a snapshot that looks complete.
 //! * [`several`]: one reading for several repositories, of which some fail; requests to stop.
 //! * [`sqlite`]: SQLite databases: captured while they are in use, proven, put back.
-//! * [`tls`]: PostgreSQL, MariaDB and Redis over TLS: authorities, names, and what is refused.
+//! * [`tls`]: PostgreSQL, MariaDB, MySQL and Redis over TLS: authorities, names, and what is refused.
 //! * [`ten`]: ten repositories, of which three fail, hang and lie.
 //! * [`s3`]: the program against an S3 server that fails.
 //! * [`object_lock`]: buckets that refuse to delete, for a time or for ever; `doctor` on them.
@@ -59,6 +60,7 @@ mod large;
 mod live;
 mod mongodb;
 mod mysql;
+mod mysql_dialects;
 mod n8n;
 mod n8n_many;
 mod named;

@@ -4,7 +4,7 @@ use crate::contract::configuration;
 use crate::jobs::Jobs;
 use std::fs;
 use testkit::certificates::Certificates;
-use testkit::mariadb_server::MariadbServer;
+use testkit::mariadb_server::{Flavour, MariadbServer};
 use testkit::postgres_server::{PASSWORD, PostgresServer};
 use testkit::redis_server::{self, RedisServer};
 use testkit::ssh_server::free_port;
@@ -111,6 +111,45 @@ fn heavy_mariadb_is_reached_over_tls() {
     scene.assert_run("host: 127.0.0.1", 0, &[]);
     scene.assert_run("host: localhost, tls: verify-full", 1, &untrusted);
     scene.assert_run("host: 127.0.0.1, tls: disable", 1, &["the server refuses the login"]);
+}
+
+/// The account's password is checked in the way that MySQL has by itself, which takes an encrypted connection or the server's key.
+#[test]
+fn heavy_mysql_is_reached_over_tls() {
+    let certificates = Certificates::new();
+    let with = |option: &str, name: &str| format!("--{option}={}", certificates.file(name).display());
+    let options = [
+        with("ssl-ca", "ca.pem"),
+        with("ssl-cert", "server.pem"),
+        with("ssl-key", "server.key"),
+    ];
+    let server = MariadbServer::start_flavour(Flavour::Mysql, &options.each_ref().map(String::as_str));
+    server.sql(
+        "CREATE DATABASE app; CREATE TABLE app.notes AS SELECT 1 AS n;
+         CREATE USER backup@'%' IDENTIFIED WITH caching_sha2_password BY 'pa ss'; GRANT ALL ON *.* TO backup@'%' WITH GRANT OPTION",
+    );
+    let options = format!("port: {}, user: backup, databases: [app]", server.port());
+    let mut scene = Scene::new("mysql", options, "pa ss", &certificates);
+    scene.jobs.programs = Some(Flavour::Mysql.programs());
+    // Nobody is remembered by the server yet: the password is sent with its key.
+    scene.assert_run("host: 127.0.0.1, tls: disable", 0, &[]);
+    server.sql("ALTER USER backup@'%' REQUIRE SSL; FLUSH PRIVILEGES");
+    scene.assert_run("host: 127.0.0.1, tls: disable", 1, &["the server refuses the login"]);
+    scene.assert_run("host: localhost, tls: verify-full, ca_file: ca.pem", 0, &[]);
+    scene.assert_restored("/mysql/main/app.sql", &["--as", "beside"]);
+    assert_eq!(server.sql("SELECT n FROM beside.notes"), "1\n");
+    let untrusted = ["the connection cannot be encrypted", "hint: Check `tls` and `ca_file`"];
+    for tls in ["verify-full", "verify-ca"] {
+        scene.assert_run(
+            &format!("host: localhost, tls: {tls}, ca_file: other.pem"),
+            1,
+            &untrusted,
+        );
+    }
+    scene.assert_run("host: 127.0.0.1, tls: verify-full, ca_file: ca.pem", 1, &untrusted);
+    scene.assert_run("host: 127.0.0.1, tls: verify-ca, ca_file: ca.pem", 0, &[]);
+    scene.assert_run("host: 127.0.0.1, tls: require", 0, &[]);
+    scene.assert_run("host: 127.0.0.1", 0, &[]);
 }
 
 #[test]
