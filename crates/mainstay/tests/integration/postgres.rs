@@ -2,10 +2,12 @@
 
 use crate::contract::{Subject, configuration};
 use crate::jobs::{Jobs, rounds};
+use crate::peer::scratch;
 use serde_json::Value;
 use std::fs;
 use std::time::{Duration, Instant};
 use testkit::postgres_server::{PASSWORD, PostgresServer};
+use testkit::ssh_server::open_to_all;
 
 /// Everything that PostgreSQL has of its own, in the database `app`.
 const EVERYTHING: &str = include_str!("postgres.sql");
@@ -530,10 +532,39 @@ fn heavy_postgres_a_drill_finds_what_is_missing() {
     scene
         .server
         .sql("app", "CREATE TABLE few AS SELECT n FROM generate_series(1, 3) n");
-    assert_eq!(scene.jobs.run(&["run", "--init"]).code, 0);
+    let schema = || {
+        let (code, report) = scene.jobs.report(&["run", "--init"]);
+        assert_eq!(code, 0, "{report}");
+        let parts = report["parts"].as_array().unwrap().iter();
+        let part = parts.rev().find(|part| part["path"] == "/postgres/main/app.dump");
+        part.unwrap()["facts"]["more"]["catalog"]["schema"].clone()
+    };
+    let before = schema();
+    // What a foreign key does, and the order of an index, are part of what is compared.
+    let changes = "ALTER TABLE few ADD PRIMARY KEY (n); CREATE TABLE more (n int, CONSTRAINT of_few FOREIGN KEY (n) REFERENCES few ON DELETE";
+    scene
+        .server
+        .sql("app", &format!("{changes} CASCADE); CREATE INDEX ordered ON more (n)"));
+    let made = schema();
+    scene.server.sql(
+        "app",
+        "ALTER TABLE more DROP CONSTRAINT of_few, ADD CONSTRAINT of_few FOREIGN KEY (n) REFERENCES few ON DELETE SET NULL;
+         DROP INDEX ordered; CREATE INDEX ordered ON more (n DESC)",
+    );
+    let changed = schema();
+    for kind in ["constraints", "indexes"] {
+        assert!(
+            before[kind] != made[kind] && made[kind] != changed[kind],
+            "{kind}: {changed}"
+        );
+    }
+    let scratch = scratch();
+    open_to_all(scratch.path());
+    let place = scratch.path().to_str().unwrap();
+    let part = ["--part", "/postgres/main/app.dump", "--scratch", place];
     let (code, drill) = scene
         .jobs
-        .report(&["-r", "main", "drill", "latest", "--part", "/postgres/main/app.dump"]);
+        .report(&[&["-r", "main", "drill", "latest"], &part[..]].concat());
     assert_eq!((code, &drill["ok"]), (20, &Value::from(false)), "{drill}");
     let checks = drill["parts"][0]["checks"].as_array().unwrap();
     let failed: Vec<_> = checks.iter().filter(|check| check["verdict"] == "failed").collect();
@@ -545,7 +576,7 @@ fn heavy_postgres_a_drill_finds_what_is_missing() {
     let mut processes = fs::read_dir("/proc").unwrap().flatten();
     let is_left = processes.any(|entry| {
         let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&command).contains("mainstay-drill-")
+        String::from_utf8_lossy(&command).contains(place)
     });
     assert!(!is_left);
 }

@@ -3,7 +3,7 @@
 use crate::contract::configuration;
 use crate::jobs::Jobs;
 use crate::scene::Ended;
-use testkit::postgres_server::{PostgresServer, newer_clients};
+use testkit::postgres_server::{PostgresServer, newer_clients, newest_clients};
 
 /// What came with different versions, and what is dumped in different ways.
 const CONTENT: &str = "
@@ -64,7 +64,10 @@ fn restore(jobs: &Jobs, part: &str, name: &str) -> Ended {
 
 fn assert_kept(version: u32, clients: &str) {
     let server = filled(version);
-    let jobs = jobs(&server, "parallel: 2");
+    let mut jobs = jobs(&server, "parallel: 2");
+    if version == 18 {
+        jobs.programs = Some(newest_clients());
+    }
     let (code, report) = jobs.report(&["run", "--init"]);
     assert_eq!(code, 0, "{report}");
     for part in report["parts"].as_array().unwrap() {
@@ -119,6 +122,11 @@ fn heavy_postgres_14_is_captured_by_the_nearest_programs() {
 #[test]
 fn heavy_postgres_17_is_captured_by_programs_on_the_search_path() {
     assert_kept(17, "17.");
+}
+
+#[test]
+fn heavy_postgres_18_is_captured_by_its_own_programs() {
+    assert_kept(18, "18.");
 }
 
 #[test]
@@ -199,7 +207,9 @@ fn heavy_postgres_18_is_refused_by_older_programs() {
     ));
     let ended = jobs.run(&["run"]);
     assert!(
-        ended.code != 0 && ended.to_string().contains("`postgresql-client-18`"),
+        ended.code != 0
+            && ended.to_string().contains("`postgresql-client-18`")
+            && ended.stdout.contains(": nothing new\n"),
         "{ended}"
     );
 }

@@ -29,14 +29,20 @@ line(kind, line) AS (
     WHERE r.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
     UNION ALL
     SELECT 'constraints', json_build_array(r.nspname, r.relname, k.conname, k.contype, k.convalidated, k.condeferrable,
-        k.condeferred, f.relname, (SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
-            WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)))
+        k.condeferred, f.relname, k.confupdtype, k.confdeltype, k.confmatchtype,
+        (SELECT pg_catalog.json_agg(a.attname ORDER BY n.place) FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY n (attnum, place)
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = n.attnum),
+        (SELECT pg_catalog.json_agg(a.attname ORDER BY n.place) FROM pg_catalog.unnest(k.confkey) WITH ORDINALITY n (attnum, place)
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = n.attnum))
     FROM pg_catalog.pg_constraint k JOIN relation r ON r.oid = k.conrelid
     LEFT JOIN pg_catalog.pg_class f ON f.oid = k.confrelid
     WHERE k.contype <> 'n' AND k.conparentid = 0
     UNION ALL
     SELECT 'indexes', json_build_array(r.nspname, i.relname, r.relname, x.indisunique, x.indisprimary, x.indisexclusion,
-        x.indnatts, x.indnkeyatts, m.amname)
+        x.indnatts, x.indnkeyatts, m.amname, x.indoption::text, x.indpred IS NOT NULL,
+        (SELECT pg_catalog.json_agg(a.attname ORDER BY n.place)
+            FROM pg_catalog.unnest(x.indkey::int2[]) WITH ORDINALITY n (attnum, place)
+            LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = n.attnum AND n.attnum > 0))
     FROM pg_catalog.pg_index x JOIN relation r ON r.oid = x.indrelid JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
     JOIN pg_catalog.pg_am m ON m.oid = i.relam
     WHERE x.indisvalid OR i.relkind = 'I'
