@@ -23,8 +23,9 @@ pub fn bytes(n: u64) -> String {
 /// `1 file`, `2 files`.
 pub fn count(n: u64, singular: &str) -> String {
     let plural = match singular.strip_suffix('y') {
-        Some(stem) => format!("{stem}ies"),
-        None => format!("{singular}s"),
+        // An `entry`, but a `key`.
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{stem}ies"),
+        Some(_) | None => format!("{singular}s"),
     };
     format!("{n} {}", if n == 1 { singular } else { &plural })
 }
@@ -62,6 +63,7 @@ mod tests {
     fn plurals() {
         assert_eq!(count(1, "file"), "1 file");
         assert_eq!(count(2, "directory"), "2 directories");
+        assert_eq!(count(2, "key"), "2 keys");
     }
 
     #[test]

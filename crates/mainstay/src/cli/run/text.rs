@@ -113,6 +113,8 @@ fn destination_text(destination: &DestinationReport, report: &RunReport) -> Stri
             }
         }
         None if report.dry_run => format!("{place}: a new {} would be stored", destination.format),
+        // Why is said below.
+        None if report.error.is_some() => format!("{place}: nothing new{copied}"),
         None => format!("{place}: complete{copied}"),
     }
 }
