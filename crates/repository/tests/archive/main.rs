@@ -5,11 +5,13 @@
 //! - `support`: a directory with a source and a store
 //! - `changes`: files that change while they are read
 //! - `crashes`: the store fails, or the program dies, at every call
+//! - `judges`: on every backend, other programs fetch and read it
 //! - `oracles`: `tar`, `zstd`, `gzip`, `age` and `gpg` read what we write
 
 mod bounded;
 mod changes;
 mod crashes;
+mod judges;
 mod latest;
 mod oracles;
 mod reading;
