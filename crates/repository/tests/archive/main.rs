@@ -6,6 +6,7 @@
 //! - `changes`: files that change while they are read
 //! - `crashes`: the store fails, or the program dies, at every call
 //! - `judges`: on every backend, other programs fetch and read it
+//! - `purge`: what has to go is gone, and nothing else
 //! - `oracles`: `tar`, `zstd`, `gzip`, `age` and `gpg` read what we write
 
 mod bounded;
@@ -14,6 +15,7 @@ mod crashes;
 mod judges;
 mod latest;
 mod oracles;
+mod purge;
 mod reading;
 mod snapshot;
 mod support;
