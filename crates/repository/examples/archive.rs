@@ -30,6 +30,7 @@ fn main() -> Done {
         host: "here".to_owned(),
         job: "measure".to_owned(),
         start: clock::now(),
+        original: None,
     };
     let store = LocalStore::new(out);
     let (cancel, monitor) = (Cancel::default(), Recorder::default());

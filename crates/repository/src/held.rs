@@ -4,7 +4,7 @@ use crate::{Error, Result};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt;
-use storage::{ErrorKind, Store};
+use storage::{ErrorKind, Store, Versioning};
 
 /// What could not be deleted because the store protects it for a time. That is what such a store is for, and no error: a later
 /// attempt deletes it.
@@ -51,6 +51,32 @@ impl Held {
             Err(error) => Err(error),
         }
     }
+}
+
+/// That `store` lets something be deleted: it is asked to delete `nothing`, an object that is not there, as if it were an `object`.
+///
+/// # Errors
+/// [`Error::AppendOnly`].
+pub(crate) fn demand_deletion(store: &dyn Store, nothing: &str, object: &'static str) -> Result<()> {
+    let asked = store.inspect().and_then(|store| store.try_deletion(nothing));
+    match asked.unwrap_or_else(|| store.delete(nothing)) {
+        Err(error) if error.kind == ErrorKind::PermissionDenied => Err(Error::AppendOnly {
+            location: store.location(),
+            object,
+            source: Box::new(error),
+        }),
+        // Whatever else is wrong is found out when it matters.
+        _ => Ok(()),
+    }
+}
+
+/// Whether `store` keeps what is deleted as old versions; none if it may and does not say. What it kept before it stopped stays.
+pub(crate) fn keeps_versions(store: &dyn Store) -> Option<bool> {
+    let Some(store) = store.inspect() else {
+        return Some(false);
+    };
+    let versioning = store.versioning()?.ok()?;
+    Some(versioning != Versioning::Off)
 }
 
 impl fmt::Display for Held {

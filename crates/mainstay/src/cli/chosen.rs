@@ -62,7 +62,7 @@ impl Chosen {
                 "`{}` holds archives, and this command is for repositories of format `restic`",
                 self.shown()
             ),
-            "With archives work: snapshots, ls, find, dump, diff, restore, check, forget, stats.",
+            "With archives work: snapshots, ls, find, dump, diff, restore, check, forget, purge, stats.",
         ))
     }
 }

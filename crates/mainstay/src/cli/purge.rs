@@ -1,9 +1,9 @@
 //! `mainstay purge`.
 
-use super::Context;
 use super::output::{bytes, count};
 use super::patterns::built;
 use super::selection::{FilterArgs, tag_list, with_jobs};
+use super::{Context, archives};
 use crate::clock;
 use crate::config::Misuse;
 use crate::exit::Exit;
@@ -12,7 +12,7 @@ use repository::restic::purge::{self, PurgeOptions, PurgePlan, PurgeReport};
 use repository::{Filter, FilterBuilder};
 use serde_json::json;
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,13 @@ const EXAMPLES: &str = "Examples:
   mainstay purge --path /home/ann --path '*/uploads/ann-*' --report ann.txt
   mainstay purge --path '/files/srv/**/private.key' --job web --yes
 
-Without --yes you are asked to type the number of snapshots that change. The report is for the person who asked for the
-removal. Other repositories, and copies of this one, are not touched.";
+Without --yes you are asked to type the number of snapshots or archives that change. The report is for the person who asked
+for the removal. Other repositories, and copies of this one, are not touched.";
+
+/// What it means that a bucket has versions.
+pub(super) const KEPT_VERSIONS: &str = "NOT DONE: the bucket keeps what was deleted as old versions, and whoever may read these and has \
+    the password or key can still read it. They go with a lifecycle rule of the bucket that expires noncurrent versions, or with the store's own \
+    tools.";
 
 /// Options of `purge`.
 #[derive(Debug, clap::Args)]
@@ -31,29 +36,32 @@ removal. Other repositories, and copies of this one, are not touched.";
 pub struct Args {
     /// What goes, with everything below, as a pattern like those of --exclude; may be repeated
     #[arg(long = "path", value_name = "PATTERN", required = true)]
-    patterns: Vec<String>,
+    pub(super) patterns: Vec<String>,
     /// Only from snapshots of this job; may be repeated
     #[arg(long = "job", value_name = "NAME")]
-    jobs: Vec<String>,
+    pub(super) jobs: Vec<String>,
     /// Only from snapshots of this host; may be repeated
     #[arg(short = 'H', long = "host", value_name = "HOST")]
-    hosts: Vec<String>,
+    pub(super) hosts: Vec<String>,
     /// Only from snapshots with all of these tags, separated by commas; may be repeated
     #[arg(long = "tag", value_name = "TAG[,TAG…]")]
-    tags: Vec<String>,
+    pub(super) tags: Vec<String>,
     /// Only show what would go
     #[arg(short = 'n', long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Do not ask
     #[arg(long)]
-    yes: bool,
+    pub(super) yes: bool,
     /// Write what was done to a new file
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     report: Option<PathBuf>,
 }
 
-/// Remove content from every snapshot.
+/// Remove content from every snapshot, or archive.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
+    if context.chosen()?.holds_archives() {
+        return archives::purge::run(&args, context);
+    }
     let options = args.options()?;
     let repository = context.open()?;
     let mut progress = context.progress();
@@ -74,22 +82,14 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
     }
     if !args.yes {
         progress.finish();
-        confirm(&plan, context)?;
+        confirm(&plan_text(&plan), "snapshots", plan.snapshots.len(), context)?;
         progress = context.progress();
     }
-    // Before anything is removed: a report that cannot be written afterwards is lost.
-    let file = args.report.as_deref().map(create).transpose()?;
+    let file = args.report_file()?;
     let report = purge::execute(&repository, &options, &plan, &lock, context.cancel(), &progress)?;
     progress.finish();
     let text = report_text(&args.patterns, &repository.store().location(), &plan, &report);
-    if let Some(mut file) = file {
-        writeln!(file, "{text}")
-            .and_then(|()| file.sync_all())
-            .map_err(|error| {
-                let place = args.report.as_deref().unwrap_or(Path::new("")).display().to_string();
-                Misuse::new(format!("cannot write the report to `{place}`"), "It is shown below.").because(error)
-            })?;
-    }
+    args.write_report(file, &text)?;
     let mut value = json!(report);
     value["message_type"] = json!("summary");
     value["plan"] = json!(plan);
@@ -104,6 +104,18 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
 
 impl Args {
     fn options(&self) -> Result<PurgeOptions, Misuse> {
+        let mut snapshots = FilterArgs::default().filter();
+        snapshots.hosts.clone_from(&self.hosts);
+        let lists = self.tags.iter().map(|list| tag_list(list)).collect();
+        snapshots.tags = with_jobs(lists, &self.jobs);
+        Ok(PurgeOptions {
+            snapshots,
+            content: self.content()?,
+        })
+    }
+
+    /// What goes.
+    pub(super) fn content(&self) -> Result<Filter, Misuse> {
         if self
             .patterns
             .iter()
@@ -113,19 +125,28 @@ impl Args {
             return Err(Misuse::new("a pattern that fits everything is no path to purge", hint));
         }
         let content = self.patterns.iter().fold(Filter::builder(), FilterBuilder::include);
-        let mut snapshots = FilterArgs::default().filter();
-        snapshots.hosts.clone_from(&self.hosts);
-        let lists = self.tags.iter().map(|list| tag_list(list)).collect();
-        snapshots.tags = with_jobs(lists, &self.jobs);
-        Ok(PurgeOptions {
-            snapshots,
-            content: built(content.build())?,
-        })
+        built(content.build())
+    }
+
+    /// The report's file, made before anything is removed: a report that cannot be written afterwards is lost.
+    pub(super) fn report_file(&self) -> Result<Option<File>, Misuse> {
+        self.report.as_deref().map(create).transpose()
+    }
+
+    /// Write the report into its file, if there is one.
+    pub(super) fn write_report(&self, file: Option<File>, text: &str) -> Result<(), Misuse> {
+        let Some(mut file) = file else { return Ok(()) };
+        writeln!(file, "{text}")
+            .and_then(|()| file.sync_all())
+            .map_err(|error| {
+                let place = self.report.as_deref().unwrap_or(Path::new("")).display().to_string();
+                Misuse::new(format!("cannot write the report to `{place}`"), "It is shown below.").because(error)
+            })
     }
 }
 
 /// A new file that only its owner reads.
-fn create(path: &Path) -> Result<std::fs::File, Misuse> {
+fn create(path: &Path) -> Result<File, Misuse> {
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     opened.map_err(|error| {
         let message = format!("cannot create the report `{}`", path.display());
@@ -138,18 +159,14 @@ fn create(path: &Path) -> Result<std::fs::File, Misuse> {
 }
 
 /// The number cannot be typed without having looked.
-fn confirm(plan: &PurgePlan, context: &Context) -> anyhow::Result<()> {
+pub(super) fn confirm(plan: &str, what: &str, number: usize, context: &Context) -> anyhow::Result<()> {
     if !io::stdin().is_terminal() {
         let hint = "Look at `--dry-run` first, then repeat the command with `--yes`.";
         return Err(Misuse::new("nobody is there to confirm the purge", hint).into());
     }
-    let number = plan.snapshots.len().to_string();
+    let number = number.to_string();
     let mut err = io::stderr().lock();
-    writeln!(
-        err,
-        "{}\nThis cannot be undone. Type {number} to go on:",
-        plan_text(plan)
-    )?;
+    writeln!(err, "{plan}\nThis cannot be undone. Type {number} to go on:")?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     context.cancel().check()?;
@@ -158,7 +175,7 @@ fn confirm(plan: &PurgePlan, context: &Context) -> anyhow::Result<()> {
     }
     Err(repository::Error::Refused {
         message: "nothing was removed: the purge was not confirmed".to_owned(),
-        hint: "Repeat the command, and type the number of snapshots that change.".to_owned(),
+        hint: format!("Repeat the command, and type the number of {what} that change."),
     }
     .into())
 }
@@ -188,12 +205,7 @@ fn plan_text(plan: &PurgePlan) -> String {
 }
 
 fn report_text(patterns: &[String], location: &str, plan: &PurgePlan, report: &PurgeReport) -> String {
-    let mut text = format!(
-        "Removal of content from backups\nTime:        {}\nRepository:  {location}\nPatterns:    {}\n\n{}\n\n",
-        clock::local(clock::now()),
-        patterns.join(", "),
-        plan_text(plan),
-    );
+    let mut text = report_head(patterns, location, &plan_text(plan));
     for (old, new) in &report.replaced {
         let fate = if report.held.is_empty() { "removed" } else { "to go" };
         let new = new.map_or(fate.to_owned(), |new| format!("replaced by {}", new.short()));
@@ -226,6 +238,15 @@ fn report_text(patterns: &[String], location: &str, plan: &PurgePlan, report: &P
     text
 }
 
+/// How a report begins, whatever the format.
+pub(super) fn report_head(patterns: &[String], location: &str, plan: &str) -> String {
+    format!(
+        "Removal of content from backups\nTime:        {}\nRepository:  {location}\nPatterns:    {}\n\n{plan}\n\n",
+        clock::local(clock::now()),
+        patterns.join(", "),
+    )
+}
+
 fn verdict(report: &PurgeReport) -> &'static str {
     if report.is_proven() {
         "Every pack that is left was compared with the index: none holds anything else."
@@ -234,7 +255,6 @@ fn verdict(report: &PurgeReport) -> &'static str {
     } else if !report.unexplained_packs.is_empty() {
         "NOT PROVEN: some packs hold something that no index lists; run `mainstay repair index`, then purge again."
     } else {
-        "NOT DONE: the bucket keeps what was deleted as old versions, and whoever may read these and has the password can still read it. They \
-         go with a lifecycle rule of the bucket that expires noncurrent versions, or with the store's own tools."
+        KEPT_VERSIONS
     }
 }

@@ -93,6 +93,7 @@ impl<'a> ArchivePlace<'a> {
             host: naming.host.clone(),
             job: naming.job.clone(),
             start: naming.start,
+            original: None,
         };
         let options = WriteOptions {
             compression: self.compression,
@@ -300,7 +301,11 @@ fn compression(configured: ArchiveCompression) -> repository::Result<Compression
     })
 }
 
-fn encryption(configured: &model::Encryption, secrets: &dyn SecretReader) -> anyhow::Result<Encryption> {
+/// What the configuration says, with the keys that it names.
+///
+/// # Errors
+/// If a key cannot be read, or not be used.
+pub fn encryption(configured: &model::Encryption, secrets: &dyn SecretReader) -> anyhow::Result<Encryption> {
     Ok(match configured {
         model::Encryption::None => Encryption::None,
         model::Encryption::Age(recipients) => {

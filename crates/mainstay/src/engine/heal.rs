@@ -212,7 +212,8 @@ fn copy_archives(
     let list = |place: &ArchivePlace<'_>| place.list(&naming.host, &naming.job, host.cancel, host.monitor);
     let (here, mut wanted) = (list(to)?, list(from)?);
     let newest_here = here.last().map(|manifest| manifest.start);
-    let is_here = |manifest: &Manifest| here.iter().any(|there| there.name == manifest.name);
+    // Also one that was purged is there: it must not come back.
+    let is_here = |manifest: &Manifest| here.iter().any(|there| there.origin() == manifest.origin());
     let common = wanted
         .iter()
         .filter(|manifest| is_here(manifest) && manifest.start < naming.start);

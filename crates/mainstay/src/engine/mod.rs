@@ -13,6 +13,7 @@ mod retention;
 mod run;
 mod write_archives;
 
+pub use archives::encryption;
 pub use capture::met_below;
 pub use heal::sync;
 pub use run::{RunOptions, run};

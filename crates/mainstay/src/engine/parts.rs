@@ -4,7 +4,7 @@ use super::manifest::{self, Manifest, Part};
 use crate::config::Misuse;
 use crate::config::model::Config;
 use crate::explain;
-use crate::source::{self, Proof, PutBack, Restored, Source, Stored, Surroundings, Workplace};
+use crate::source::{self, Proof, PutBack, Restored, Source, Stored, Surroundings, Verdict, Workplace};
 use repository::points::{RestorePoints, Selected};
 use repository::{Error, Monitor, Result};
 use serde::Serialize;
@@ -176,10 +176,25 @@ pub struct Drilled {
     pub error: Option<String>,
 }
 
+/// Of a part that was removed on purpose: there is nothing to restore.
+fn removed(stored: &Stored<'_>) -> Drilled {
+    let mut proof = Proof::default();
+    let reason = "it was removed on purpose since it was captured".to_owned();
+    proof.add("everything", Verdict::Skipped { reason });
+    Drilled {
+        part: stored.part.path.clone(),
+        kind: stored.part.kind.clone(),
+        seconds: 0.0,
+        ok: true,
+        proof,
+        error: None,
+    }
+}
+
 /// Restore a part into scratch below `scratch`, test it, and throw it away.
 ///
 /// # Errors
-/// Only that the user asks to stop: what goes wrong is what a drill is for.
+/// That the user asks to stop, or that the restore point cannot be listed: what else goes wrong is what a drill is for.
 pub fn drill(
     source: &dyn Source,
     stored: &Stored<'_>,
@@ -187,6 +202,9 @@ pub fn drill(
     surroundings: &Surroundings<'_>,
 ) -> Result<Drilled> {
     let begin = Instant::now();
+    if stored.is_rewritten() && !stored.has(&stored.part.path)? {
+        return Ok(removed(stored));
+    }
     let proven = Workplace::new(scratch, "drill")
         .map_err(anyhow::Error::from)
         .and_then(|workplace| {

@@ -43,6 +43,11 @@ impl<'a> Stored<'a> {
         }
     }
 
+    /// Whether something may have been removed from the restore point on purpose since it was made.
+    pub fn is_rewritten(&self) -> bool {
+        self.selected.point.is_rewritten()
+    }
+
     /// Everything at and below `path`, which is in the part: a directory before what is in it.
     ///
     /// # Errors

@@ -33,6 +33,7 @@ pub fn archive_with(scene: &Scene, name: &str, start: &str, options: &WriteOptio
         host: "web1".to_owned(),
         job: name.split(['-', '/']).next().unwrap_or_default().to_owned(),
         start: start.parse().unwrap(),
+        original: None,
     };
     let store = LocalStore::new(scene.path("archives"));
     let source = Source::path_as(scene.path("source"), Path::new("source"));

@@ -1,5 +1,6 @@
 //! `purge`: what is asked for is gone from every snapshot and from the store, and nothing else.
 
+use crate::jobs::Jobs;
 use crate::scene::Scene;
 use serde_json::Value;
 use std::fs;
@@ -114,4 +115,88 @@ fn a_snapshot_of_which_nothing_is_left_goes_as_a_whole() {
     for pattern in ["*", "/", ""] {
         assert_eq!(scene.run(&["purge", "--path", pattern, "--yes"]).code, 2, "{pattern}");
     }
+}
+
+const PLACES: &str = "
+repositories:
+  one: {url: ./one, format: archive, encryption: none, name: 'a-%H%M%S%f'}
+  two: {url: ./two, format: archive, encryption: none, name: 'a-%H%M%S%f'}
+  sealed: {url: ./sealed, format: archive, encryption: {age: [{file: public}]}, name: 'a-%H%M%S%f'}
+jobs:
+  app: {to: [one, two, sealed], sources: [files: {paths: data}, command: {run: [echo, dump], name: dump}]}
+";
+
+/// Written again, by their names in the configuration; and what is gone does not come back from another place.
+#[test]
+fn archives_are_written_again_without_it() {
+    let jobs = Jobs::new(PLACES);
+    let generated = jobs.run(&["key", "generate", "key"]);
+    fs::write(jobs.scene.path("public"), &generated.stdout).unwrap();
+    for _ in 0..2 {
+        assert_eq!(jobs.run(&["run"]).code, 0);
+    }
+    let on = |place, arguments: &[&str]| jobs.run(&[&["-r", place], arguments].concat());
+    let asked = on("one", &["purge", "--path", "*.log"]);
+    assert!(
+        asked.code == 2 && asked.stderr.contains("nobody is there to confirm"),
+        "{asked}"
+    );
+    let planned = on("one", &["purge", "--path", "*.log", "--dry-run"]);
+    assert!(
+        planned.code == 0 && planned.stdout.contains("1 path in 2 of 2 archives match"),
+        "{planned}"
+    );
+    let purged = on("one", &["purge", "--path", "*.log", "--yes", "--report", "report"]);
+    assert!(
+        purged.code == 0 && purged.stdout.contains("holds everything else"),
+        "{purged}"
+    );
+    let report = fs::read_to_string(jobs.scene.path("report")).unwrap();
+    assert_eq!(jobs.scene.hidden(&report), purged.stdout);
+    let found = |place| {
+        on(place, &["find", "b.log", "--identity", "key"])
+            .stdout
+            .matches("b.log")
+            .count()
+    };
+    assert_eq!((found("one"), found("two"), found("sealed")), (0, 2, 2));
+    assert_eq!(on("one", &["dump", "latest", "/command/dump"]).stdout, "dump\n");
+    let drilled = on("one", &["drill", "latest"]);
+    assert!(
+        drilled.code == 0 && drilled.stdout.contains("1 of 2 are left"),
+        "{drilled}"
+    );
+    let synced = jobs.run(&["sync"]);
+    assert_eq!((synced.code, found("one"), found("two")), (0, 0, 2), "{synced}");
+    assert!(on("two", &["snapshots"]).stdout.contains("2 archives"));
+    // What this host cannot read, it cannot search; nothing is touched.
+    let unread = on("sealed", &["purge", "--path", "*.log", "--yes", "--json"]);
+    let report = json(&unread.stdout);
+    assert_eq!((unread.code, &report["untouched"]), (3, &2.into()), "{unread}");
+    let unread = on("sealed", &["purge", "--path", "*.log", "--yes"]).stdout;
+    assert!(
+        unread.contains("cannot be searched") && unread.contains("NOT DONE: 2 archives"),
+        "{unread}"
+    );
+    // For whom it is to be sealed again, only the configuration says.
+    let unnamed = jobs.run(&[
+        "-r",
+        "archive:sealed",
+        "--identity",
+        "key",
+        "purge",
+        "--path",
+        "*.log",
+        "--dry-run",
+    ]);
+    assert!(
+        unnamed.code == 3 && unnamed.stdout.contains("matches, and stays"),
+        "{unnamed}"
+    );
+    let opened = on("sealed", &["--identity", "key", "purge", "--path", "*.log", "--yes"]);
+    assert_eq!((opened.code, found("sealed")), (0, 0), "{opened}");
+    let refused = on("sealed", &["purge", "--path", "*.log", "--tag", "x"]);
+    assert!(refused.code == 2 && refused.stderr.contains("--tag"), "{refused}");
+    let again = on("one", &["purge", "--path", "*.log", "--yes"]);
+    assert_eq!(again.code, 1, "{again}");
 }

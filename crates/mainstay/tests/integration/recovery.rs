@@ -92,6 +92,7 @@ fn with_two_repositories() -> Scene {
         host: "web1".to_owned(),
         job: "nightly".to_owned(),
         start: clock::now(),
+        original: None,
     };
     let options = WriteOptions {
         part_size: Some(1 << 20),

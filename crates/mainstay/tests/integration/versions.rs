@@ -64,6 +64,12 @@ fn heavy_archives_in_a_locked_bucket_expire() {
     }
     assert!(bucket.ok(&["-r", "files", "snapshots"]).contains("1 archive"));
     bucket.ok(&["-r", "files", "check", "--read-data"]);
+    let purged = bucket.run(&["-r", "files", "purge", "--path", "stays", "--yes"]);
+    assert!(
+        purged.code == 3 && purged.stdout.contains("NOT DONE: the bucket keeps"),
+        "{purged}"
+    );
+    bucket.ok(&["-r", "files", "check", "--read-data"]);
 }
 
 /// Once, a purge said that nothing was left while everything could be brought back.

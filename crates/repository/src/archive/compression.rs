@@ -3,6 +3,7 @@
 //! A frame is the compressed form of some MiB of the tar stream and needs nothing of what comes before it. The frames one after
 //! the other are what `zstd -d` and `gzip -d` expect: both formats allow any number of frames (members) in a file.
 
+use super::manifest::Manifest;
 use crate::{Error, Result};
 use flate2::GzBuilder;
 use flate2::write::GzEncoder;
@@ -85,6 +86,26 @@ fn in_range(method: &str, level: u32, max: u32) -> Result<u32> {
 }
 
 impl Compression {
+    /// As an archive's manifest says.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if it says something that is not known.
+    pub(super) fn stored(manifest: &Manifest) -> Result<Self> {
+        let stored = &manifest.compression;
+        Ok(match (stored.method.as_str(), stored.level) {
+            ("none", _) => Self::None,
+            ("gzip", Some(level)) => Self::Gzip(GzipLevel::new(level)?),
+            ("zstd", Some(level)) => Self::Zstd(ZstdLevel::new(level, stored.long)?),
+            (method, _) => {
+                return Err(Error::Damaged {
+                    object: "manifest",
+                    name: manifest.name.clone(),
+                    reason: format!("the compression `{method}` is not known"),
+                });
+            }
+        })
+    }
+
     /// How the name of such an archive ends, without encryption.
     pub fn extension(self) -> &'static str {
         match self {

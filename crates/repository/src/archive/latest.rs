@@ -5,7 +5,7 @@ use super::manifest::Manifest;
 use crate::{Cancel, Error, Monitor, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use storage::Store;
+use storage::{ErrorKind, Store};
 
 /// What is usual for its name.
 pub const LATEST: &str = "latest.json";
@@ -33,6 +33,15 @@ pub struct Latest {
     pub parts: Vec<String>,
     /// When it was begun.
     pub start: Timestamp,
+}
+
+/// What `object` names; nothing if it is not there, or something else.
+pub(super) fn read(store: &dyn Store, object: &str) -> Result<Option<Latest>> {
+    match store.read(object) {
+        Ok(json) => Ok(serde_json::from_slice(&json).ok()),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Let `object` name this archive.

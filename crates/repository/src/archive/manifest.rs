@@ -28,6 +28,9 @@ pub struct Manifest {
     pub(super) version: u32,
     /// The archive's name in the store, without the suffix of parts.
     pub name: String,
+    /// The name of the archive that it took the place of, without what had to go; the first one, if there were several.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub original: Option<String>,
     /// The host that it was made on.
     pub host: String,
     /// The job that made it.
@@ -72,14 +75,35 @@ pub struct Counts {
 impl Counts {
     /// Count an entry with so many bytes of content.
     pub(super) fn add(&mut self, kind: EntryKind, bytes: u64) {
-        let counter = match kind {
+        *self.of(kind) += 1;
+        self.content_bytes += bytes;
+    }
+
+    /// Count an entry no more.
+    pub(super) fn remove(&mut self, kind: EntryKind, bytes: u64) {
+        *self.of(kind) = self.of(kind).saturating_sub(1);
+        self.content_bytes = self.content_bytes.saturating_sub(bytes);
+    }
+
+    fn of(&mut self, kind: EntryKind) -> &mut u64 {
+        match kind {
             EntryKind::File => &mut self.files,
             EntryKind::Dir => &mut self.directories,
             EntryKind::HardLink => &mut self.hard_links,
             EntryKind::Symlink | EntryKind::Device | EntryKind::CharDev | EntryKind::Fifo => &mut self.others,
-        };
-        *counter += 1;
-        self.content_bytes += bytes;
+        }
+    }
+
+    /// What is left without `gone`, problems as they are; nothing if there is more of it than there was.
+    pub(super) fn without(&self, gone: &Self) -> Option<Self> {
+        Some(Self {
+            files: self.files.checked_sub(gone.files)?,
+            directories: self.directories.checked_sub(gone.directories)?,
+            hard_links: self.hard_links.checked_sub(gone.hard_links)?,
+            others: self.others.checked_sub(gone.others)?,
+            content_bytes: self.content_bytes.checked_sub(gone.content_bytes)?,
+            problems: self.problems,
+        })
     }
 }
 
@@ -140,6 +164,11 @@ impl Manifest {
     /// The name of the object that it stands in.
     pub fn object_name(&self) -> String {
         object_name(&self.name)
+    }
+
+    /// What it was called when it was written by its job. Two with the same origin are the same, but for what had to go.
+    pub fn origin(&self) -> &str {
+        self.original.as_deref().unwrap_or(&self.name)
     }
 
     /// Whether it can be read without a key.
@@ -229,13 +258,18 @@ impl Manifest {
             }
             Err(error) => return Err(error.into()),
         };
+        Self::read_listed(store, &object, size)
+    }
+
+    /// Read the manifest in the object `object`, which a listing says to have `size` bytes.
+    pub(super) fn read_listed(store: &dyn Store, object: &str, size: u64) -> Result<Self> {
         if size > MAX_BYTES {
             return Err(refused(
                 &format!("`{object}` is too large to be a manifest ({size} bytes)"),
                 "Move the file that has this name elsewhere.",
             ));
         }
-        Self::parse(&object, &store.read(&object)?)
+        Self::parse(object, &store.read(object)?)
     }
 }
 

@@ -36,6 +36,7 @@ mod latest;
 mod manifest;
 mod marker;
 mod name;
+mod purge;
 mod reader;
 mod seekable;
 mod sparse;
@@ -50,6 +51,9 @@ pub use forget::{ForgetPlan, Forgotten, forget, plan_forget, plan_forget_named};
 pub use latest::{LATEST, Latest, latest_name};
 pub use manifest::{Counts, Manifest, Part, StoredCompression, StoredEncryption};
 pub use name::NameTemplate;
+pub use purge::{
+    Fate, PurgeOptions, PurgePlan, PurgeReport, PurgedArchive, UntouchedArchive, execute as purge, plan as plan_purge,
+};
 pub use reader::{
     Archive, CheckOptions, CheckReport, Content, Overwrite, RestoreOptions, RestoreReport, check, full_name, list,
 };

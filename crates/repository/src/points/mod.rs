@@ -50,6 +50,17 @@ impl RestorePoint {
         }
     }
 
+    /// Whether it took the place of another one on purpose, as after a purge, so that it may lack something that was captured.
+    pub fn is_rewritten(&self) -> bool {
+        match self {
+            // What was repaired lacks what was lost, and counts it as problems.
+            Self::Snapshot(_, snapshot) => {
+                snapshot.original.is_some() && snapshot.mainstay_problems.unwrap_or_default() == 0
+            }
+            Self::Archive(manifest) => manifest.original.is_some(),
+        }
+    }
+
     /// The same as people read it.
     pub fn short_id(&self) -> String {
         match self {

@@ -18,6 +18,7 @@ use super::select::SnapshotFilter;
 use super::snapshot::Snapshot;
 use super::tree::Tree;
 use super::walk::{Fold, Step, fold};
+use crate::held::keeps_versions;
 use crate::{Cancel, Error, Filter, Held, Id, Monitor, Result};
 use hashbrown::{HashMap, HashSet};
 use serde::Serialize;
@@ -25,7 +26,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use storage::{Store, Versioning};
 
 /// What is to go.
 #[derive(Clone, Debug)]
@@ -200,15 +200,6 @@ pub fn execute(
         freed_bytes: pruned.deleted_bytes.saturating_sub(pruned.copied_bytes),
         keeps_versions: keeps_versions(&**repository.store()),
     })
-}
-
-/// Whether `store` keeps what is deleted as old versions; none if it may and does not say. What it kept before it stopped stays.
-fn keeps_versions(store: &dyn Store) -> Option<bool> {
-    let Some(store) = store.inspect() else {
-        return Some(false);
-    };
-    let versioning = store.versioning()?.ok()?;
-    Some(versioning != Versioning::Off)
 }
 
 /// Store the snapshot with another tree; returns its id.

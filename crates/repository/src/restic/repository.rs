@@ -10,6 +10,7 @@ use super::object::{self, ObjectKind};
 use super::pack::BlobKind;
 use super::snapshot::Snapshot;
 use super::tree::Tree;
+use crate::held::demand_deletion;
 use crate::local::users::{Identity, identity};
 use crate::{Error, Id, Monitor, Result};
 use hashbrown::HashSet;
@@ -254,17 +255,7 @@ impl Repository {
     pub fn demand_deletion(&self, kinds: &[ObjectKind]) -> Result<()> {
         for kind in kinds {
             let nothing = kind.object_name(&Id(rand::random()));
-            let asked = self.store.inspect().and_then(|store| store.try_deletion(&nothing));
-            // Whatever else is wrong is found out when it matters.
-            if let Err(error) = asked.unwrap_or_else(|| self.store.delete(&nothing))
-                && error.kind == ErrorKind::PermissionDenied
-            {
-                return Err(Error::AppendOnly {
-                    location: self.store.location(),
-                    object: kind.name(),
-                    source: Box::new(error),
-                });
-            }
+            demand_deletion(&*self.store, &nothing, kind.name())?;
         }
         Ok(())
     }

@@ -149,6 +149,28 @@ fn one_file_does_not_cost_the_whole_archive() {
     }
 }
 
+/// Small files stand side by side in what is read at once, which was read anew for each of them.
+#[test]
+fn many_small_files_are_read_together() {
+    let bench = Bench::new();
+    std::fs::create_dir_all(bench.path("source/wanted")).unwrap();
+    for n in 0..300 {
+        std::fs::write(bench.path(&format!("source/wanted/{n:03}")), content(n, 5_000)).unwrap();
+    }
+    std::fs::write(bench.path("source/zz"), content(1, 30 << 20)).unwrap();
+    let store = RecordingStore::new(Arc::new(MemoryStore::new()));
+    bench.archive_to(&store, "a", &plain()).unwrap();
+    let keys = Keys::none();
+    let archive = Archive::open(&store, "a", &keys, &bench.cancel).unwrap();
+    read_bytes(&store);
+    let mut options = RestoreOptions::new(bench.path("restored"));
+    options.filter = Filter::builder().include("/source/wanted").build().unwrap();
+    assert_eq!(archive.restore(&options, &bench.monitor).unwrap().files, 300);
+    let read = read_bytes(&store);
+    assert!(read < 12 << 20, "{read}");
+    bench.shell("diff -r source/wanted restored/source/wanted");
+}
+
 #[test]
 fn chosen_entries_bring_their_directories() {
     let bench = Bench::new();

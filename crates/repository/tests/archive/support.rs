@@ -98,6 +98,7 @@ pub fn new(name: &str) -> NewArchive {
         host: "host".to_owned(),
         job: "job".to_owned(),
         start: clock::now(),
+        original: None,
     }
 }
 

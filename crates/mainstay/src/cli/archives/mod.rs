@@ -3,6 +3,7 @@
 pub mod check;
 pub mod diff;
 pub mod find;
+pub mod purge;
 pub mod stats;
 
 use super::output::{bytes, count, table, trimmed};

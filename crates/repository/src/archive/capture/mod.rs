@@ -1,7 +1,7 @@
-//! From sources, or from a snapshot of them, to frames of a tar stream.
+//! From sources, from a snapshot of them, or from an older archive, to frames of a tar stream.
 //!
 //! ```text
-//!  walk | stored ──▶ tasks ──▶ segment: open, read, headers ─▶ compress ──▶ frames in order
+//!  walk | stored | rewrite ──▶ tasks ──▶ segment: open, read, headers ─▶ compress ──▶ frames in order
 //! ```
 //!
 //! One thread walks; some threads read and compress, each a whole frame, so that small files are read side by side and no byte is
@@ -11,6 +11,7 @@
 mod files;
 mod holes;
 mod queue;
+mod rewrite;
 mod segment;
 mod snapshot;
 mod source;
@@ -20,6 +21,8 @@ mod task;
 mod walk;
 
 pub(super) use queue::{Frame, Frames};
+pub use rewrite::Rewritten;
+pub(super) use rewrite::goes;
 pub use snapshot::{FromSnapshot, StoredItem};
 pub use source::{CaptureOptions, Contents, MakeLast, Source};
 
@@ -59,6 +62,7 @@ pub(super) fn capture<T>(
     let walking = reader();
     let walk = move || match contents {
         Contents::Snapshot(snapshot) => StoredWalker::new(snapshot, out, cancel, monitor).run(),
+        Contents::Rewritten(rewritten) => rewritten.run(out, monitor),
         Contents::Sources(sources) => Walker {
             options,
             reader: walking,

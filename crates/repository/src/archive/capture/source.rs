@@ -1,5 +1,6 @@
 //! What goes into an archive.
 
+use super::rewrite::Rewritten;
 use super::snapshot::FromSnapshot;
 use crate::{Filter, Result, Substitute};
 use std::ffi::OsString;
@@ -14,14 +15,25 @@ pub enum Contents<'a> {
     Sources(Vec<Source>),
     /// From a snapshot, which is what it was when that was made.
     Snapshot(&'a FromSnapshot<'a>),
+    /// From another archive, without what has to go.
+    Rewritten(Rewritten<'a>),
 }
 
 impl<'a> Contents<'a> {
     /// The snapshot, if it is one.
     pub(in crate::archive) fn snapshot(&self) -> Option<&'a FromSnapshot<'a>> {
         match self {
-            Self::Sources(_) => None,
+            Self::Sources(_) | Self::Rewritten(_) => None,
             Self::Snapshot(snapshot) => Some(snapshot),
+        }
+    }
+
+    /// Entries that could not be read when it was made of the sources.
+    pub(in crate::archive) fn problems(&self) -> u64 {
+        match self {
+            Self::Sources(_) => 0,
+            Self::Snapshot(snapshot) => snapshot.problems(),
+            Self::Rewritten(rewritten) => rewritten.problems(),
         }
     }
 }

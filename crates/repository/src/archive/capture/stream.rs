@@ -83,12 +83,17 @@ pub fn stream_node(mtime: Timestamp) -> Node {
 pub fn part_head(name: &[u8], node: &Node, size: u64, number: u32) -> Head {
     let mut name = name.to_vec();
     if number > 0 {
-        name.extend(format!(".part{number:06}").into_bytes());
+        name.extend(part_suffix(number));
     }
     let mut head = Head::new(&name, node.clone(), EntryKind::File);
     head.stored_bytes = size;
     head.part = number;
     head
+}
+
+/// How the name of a piece ends.
+pub fn part_suffix(number: u32) -> Vec<u8> {
+    format!(".part{number:06}").into_bytes()
 }
 
 /// As much of a stream as becomes one member.

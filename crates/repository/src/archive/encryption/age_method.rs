@@ -3,9 +3,15 @@
 use super::{Passphrase, pump, unusable};
 use crate::Result;
 use crate::archive::failure::{carried, refused};
-use age::Encryptor;
 use age::armor::{ArmoredWriter, Format};
+use age::{Encryptor, scrypt};
 use std::io::{Read, Write};
+
+/// How often a passphrase is hashed, as a power of two: as often as the program `age` does. Left to the library, it is measured, so that a
+/// busy moment makes archives that are quickly guessed, and a busy host does not open what a quiet one has made.
+const WORK_FACTOR: u8 = 18;
+/// The most that is accepted, as by the program `age`: it takes 4 GiB.
+const MAX_WORK_FACTOR: u8 = 22;
 
 /// Public keys, at least one: X25519 (`age1…`) and SSH (`ssh-ed25519 …`, `ssh-rsa …`).
 pub struct AgeRecipients(Vec<(Box<dyn age::Recipient + Send + Sync>, String)>);
@@ -65,7 +71,17 @@ impl std::fmt::Debug for AgeRecipients {
 }
 
 pub(super) fn seal_with_passphrase(passphrase: &Passphrase, plain: &mut impl Read, out: &mut impl Write) -> Result<()> {
-    seal(Encryptor::with_user_passphrase(passphrase.secret().clone()), plain, out)
+    let mut recipient = scrypt::Recipient::new(passphrase.secret().clone());
+    recipient.set_work_factor(WORK_FACTOR);
+    let recipients = std::iter::once(&recipient as &dyn age::Recipient);
+    seal(Encryptor::with_recipients(recipients).map_err(unusable)?, plain, out)
+}
+
+/// What opens it, on a busy or slow host, too.
+pub(super) fn passphrase_identity(passphrase: &Passphrase) -> scrypt::Identity {
+    let mut identity = scrypt::Identity::new(passphrase.secret().clone());
+    identity.set_max_work_factor(MAX_WORK_FACTOR);
+    identity
 }
 
 impl Passphrase {
@@ -99,6 +115,21 @@ mod tests {
             let error = AgeRecipients::parse(texts.iter().copied()).unwrap_err();
             assert!(error.to_string().contains("no recipient"), "{error}");
         }
+    }
+
+    /// Once it was measured: a busy host could not open what it had made when it was quiet, and called it damaged.
+    #[test]
+    fn passphrases_are_hashed_as_often_as_age_does() {
+        let (passphrase, mut sealed) = (Passphrase::new("correct horse").unwrap(), Vec::new());
+        seal_with_passphrase(&passphrase, &mut &b"secret"[..], &mut sealed).unwrap();
+        let line = sealed.split(|byte| *byte == b'\n').nth(1).unwrap();
+        assert!(line.starts_with(b"-> scrypt ") && line.ends_with(b" 18"));
+        let decryptor = age::Decryptor::new(sealed.as_slice()).unwrap();
+        let identity = passphrase_identity(&passphrase);
+        let mut plain = Vec::new();
+        let opened = decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity));
+        opened.unwrap().read_to_end(&mut plain).unwrap();
+        assert_eq!(plain, b"secret");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Files with private keys, in all forms that users have them in.
 
 use super::Passphrase;
+use super::age_method::passphrase_identity;
 use super::keys::Keys;
 use crate::archive::failure::refused;
 use crate::{Error, Result, clock};
 use age::armor::ArmoredReader;
 use age::secrecy::ExposeSecret as _;
-use age::{Decryptor, scrypt, ssh};
+use age::{Decryptor, ssh};
 use pgp::composed::{Deserializable as _, SignedSecretKey};
 use pgp::types::Password;
 use std::io::Read as _;
@@ -161,7 +162,7 @@ fn opened(sealed: &[u8], passphrase: &Passphrase) -> Result<Vec<u8>> {
             "Decrypt it with `age --decrypt` first.",
         ));
     }
-    let identity = scrypt::Identity::new(passphrase.secret().clone());
+    let identity = passphrase_identity(passphrase);
     let mut stream = decryptor
         .decrypt(std::iter::once(&identity as &dyn age::Identity))
         .map_err(|_| wrong())?;

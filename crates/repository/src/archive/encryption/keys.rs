@@ -1,8 +1,9 @@
 //! What opens archives.
 
 use super::Passphrase;
+use super::age_method::passphrase_identity;
 use super::openpgp::unread;
-use crate::archive::failure::carried;
+use crate::archive::failure::{carried, refused};
 use crate::archive::manifest::Manifest;
 use crate::{Error, Result};
 use age::{DecryptError, Decryptor, Identity};
@@ -39,6 +40,11 @@ impl Keys {
         self
     }
 
+    /// The passphrase, if there is one.
+    pub fn passphrase(&self) -> Option<&Passphrase> {
+        self.passphrase.as_ref()
+    }
+
     /// Whether there is anything that could open an archive of this method.
     pub(in crate::archive) fn fit(&self, method: &str) -> bool {
         match method {
@@ -62,7 +68,7 @@ impl Keys {
         let decryptor = Decryptor::new(sealed).map_err(|error| unopened(manifest, error))?;
         let opened = if decryptor.is_scrypt() {
             let passphrase = self.passphrase.as_ref().ok_or_else(|| missing(manifest))?;
-            let identity = age::scrypt::Identity::new(passphrase.secret().clone());
+            let identity = passphrase_identity(passphrase);
             decryptor.decrypt(std::iter::once(&identity as &dyn Identity))
         } else {
             decryptor.decrypt(self.age.iter().map(|identity| &**identity as &dyn Identity))
@@ -119,6 +125,13 @@ fn unopened(manifest: &Manifest, error: DecryptError) -> Error {
         DecryptError::NoMatchingKeys | DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => {
             missing(manifest)
         }
+        DecryptError::ExcessiveWork { required, .. } => refused(
+            &format!(
+                "to open `{}`, its passphrase has to be hashed 2^{required} times, which is not done",
+                manifest.name
+            ),
+            "Whoever made it wanted that; `age --decrypt` may be willing, if there is enough memory.",
+        ),
         DecryptError::Io(error) => carried(error),
         error => Error::Damaged {
             object: "archive",

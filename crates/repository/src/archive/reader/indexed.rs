@@ -15,6 +15,8 @@ pub struct Indexed<R> {
     stream: R,
     frames: Vec<FramePlace>,
     root: Root,
+    /// The frame that was read last, and its number: small files stand side by side in one.
+    last: (Option<usize>, Vec<u8>),
 }
 
 /// Where a frame is.
@@ -49,7 +51,12 @@ impl<R: Read + Seek> Indexed<R> {
             .filter(|bytes| *bytes <= MAX_ROOT_BYTES);
         let Some(root_bytes) = root_bytes else { return Ok(None) };
         let root = parse_root(&read_at(&mut stream, root_at, root_bytes)?);
-        Ok(root.map(|root| Self { stream, frames, root }))
+        Ok(root.map(|root| Self {
+            stream,
+            frames,
+            root,
+            last: (None, Vec::new()),
+        }))
     }
 
     /// Every entry, in order.
@@ -72,13 +79,11 @@ impl<R: Read + Seek> Indexed<R> {
             indexed: self,
             offset,
             left: length,
-            frame: Vec::new(),
-            position: 0,
         }
     }
 
-    /// The frame that holds this byte of the tar stream, decompressed, and where the byte is in it.
-    fn frame_at(&mut self, offset: u64) -> Result<(Vec<u8>, usize)> {
+    /// What the frame that holds this byte of the tar stream has from there on.
+    fn frame_at(&mut self, offset: u64) -> Result<&[u8]> {
         let number = self
             .frames
             .partition_point(|frame| frame.tar_offset + u64::from(frame.plain_bytes) <= offset);
@@ -86,6 +91,15 @@ impl<R: Read + Seek> Indexed<R> {
             .frames
             .get(number)
             .ok_or_else(|| damaged("its index points behind its end"))?;
+        if self.last.0 != Some(number) {
+            self.last.0 = None;
+            self.last.1 = self.read_frame(frame)?;
+            self.last.0 = Some(number);
+        }
+        Ok(&self.last.1[(offset - frame.tar_offset) as usize..])
+    }
+
+    fn read_frame(&mut self, frame: FramePlace) -> Result<Vec<u8>> {
         if frame.plain_bytes > MAX_FRAME_BYTES || frame.stored_bytes > 2 * MAX_FRAME_BYTES {
             return Err(damaged("a frame is too large"));
         }
@@ -95,7 +109,7 @@ impl<R: Read + Seek> Indexed<R> {
         if plain.len() != frame.plain_bytes as usize {
             return Err(damaged("a frame has another size than its seek table says"));
         }
-        Ok((plain, (offset - frame.tar_offset) as usize))
+        Ok(plain)
     }
 }
 
@@ -145,8 +159,6 @@ pub struct TarRange<'a, R> {
     indexed: &'a mut Indexed<R>,
     offset: u64,
     left: u64,
-    frame: Vec<u8>,
-    position: usize,
 }
 
 impl<R: Read + Seek> Read for TarRange<'_, R> {
@@ -154,16 +166,11 @@ impl<R: Read + Seek> Read for TarRange<'_, R> {
         if self.left == 0 {
             return Ok(0);
         }
-        if self.position == self.frame.len() {
-            (self.frame, self.position) = self
-                .indexed
-                .frame_at(self.offset)
-                .map_err(crate::archive::failure::carry)?;
-        }
+        let frame = self.indexed.frame_at(self.offset);
+        let frame = frame.map_err(crate::archive::failure::carry)?;
         let left = usize::try_from(self.left).unwrap_or(usize::MAX);
-        let length = out.len().min(left).min(self.frame.len() - self.position);
-        out[..length].copy_from_slice(&self.frame[self.position..self.position + length]);
-        self.position += length;
+        let length = out.len().min(left).min(frame.len());
+        out[..length].copy_from_slice(&frame[..length]);
         self.offset += length as u64;
         self.left -= length as u64;
         Ok(length)

@@ -1,8 +1,12 @@
 //! Which archives there are.
 
 use crate::archive::manifest::{Manifest, SUFFIX};
+use crate::restic::parallel;
 use crate::{Cancel, Error, Monitor, Result};
 use storage::{ErrorKind, Store};
+
+/// Manifests that are read at the same time: a year of them is read from far away in seconds.
+const REQUESTS: usize = 8;
 
 /// Every archive below the directory `prefix` of the store, oldest first. Objects that only look like manifests are reported to `monitor`
 /// and left out.
@@ -10,18 +14,19 @@ use storage::{ErrorKind, Store};
 /// # Errors
 /// Those of the store.
 pub fn list(store: &dyn Store, prefix: &str, cancel: &Cancel, monitor: &dyn Monitor) -> Result<Vec<Manifest>> {
-    let mut manifests = Vec::new();
-    for object in crate::archive::list_objects(store, prefix)? {
+    let mut objects = crate::archive::list_objects(store, prefix)?;
+    objects.retain(|object| object.name.ends_with(SUFFIX));
+    let read = parallel::map(&objects, REQUESTS, |object| {
         cancel.check()?;
-        let Some(name) = object.name.strip_suffix(SUFFIX) else {
-            continue;
-        };
-        match Manifest::read(store, name) {
+        Manifest::read_listed(store, &object.name, object.size)
+    });
+    let mut manifests = Vec::new();
+    for (object, read) in objects.iter().zip(read) {
+        match read {
             Ok(manifest) => manifests.push(manifest),
             // Deleted since it was listed.
-            Err(Error::NotFound { .. }) => {}
             Err(Error::Storage(error)) if error.kind == ErrorKind::NotFound => {}
-            Err(Error::Storage(error)) => return Err(error.into()),
+            Err(error @ (Error::Storage(_) | Error::Interrupted)) => return Err(error),
             Err(error) => monitor.problem(&object.name, &error.to_string()),
         }
     }

@@ -94,6 +94,8 @@ fn member(header: &Header, records: &[u8], content: &mut impl Read) -> io::Resul
     (node.kind, node.mode) = from_system(kind_bits | (header.mode()? & 0o7777));
     node.uid = records.uid.map_or_else(|| small(header.uid()?), Ok)?;
     node.gid = records.gid.map_or_else(|| small(header.gid()?), Ok)?;
+    node.user = name(header.username_bytes()).into();
+    node.group = name(header.groupname_bytes()).into();
     let seconds = i64::try_from(header.mtime()?).unwrap_or(i64::MAX);
     node.mtime = records
         .mtime
@@ -161,6 +163,14 @@ fn small(number: u64) -> io::Result<u32> {
 /// A field of a header up to its end or the first zero.
 fn field(bytes: &[u8]) -> Vec<u8> {
     bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()
+}
+
+/// The name of a user or group, for people and other programs; a restore goes by numbers.
+fn name(bytes: Option<&[u8]>) -> String {
+    bytes
+        .map(field)
+        .and_then(|name| String::from_utf8(name).ok())
+        .unwrap_or_default()
 }
 
 /// A path that stays below wherever it is put.

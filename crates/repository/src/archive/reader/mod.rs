@@ -23,7 +23,8 @@ use super::manifest::Manifest;
 use crate::{Cancel, Error, Result};
 use indexed::Indexed;
 use layers::{Opened, decompress, is_trusted_at_end};
-use member::{Each, Member, each_member};
+pub(super) use member::Member;
+use member::{Each, each_member};
 pub(super) use parts::PartsReader;
 use std::io::{Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
@@ -89,6 +90,15 @@ impl<'a> Archive<'a> {
             }
         }
         joined.finish(each)
+    }
+
+    /// Every entry as it stands in the archive: each piece of a stream by itself, under the stream's path. Not to be trusted before this has
+    /// ended.
+    pub(super) fn raw_entries(&self, each: &mut dyn FnMut(&Entry) -> Result<()>) -> Result<()> {
+        match self.indexed()? {
+            Some(mut indexed) => indexed.each_entry(&mut |_, entry| each(&logical(entry))),
+            None => self.stream(&mut |member, _| each(&member.entry)).map(drop),
+        }
     }
 
     /// Write the content of the file `path` to `out`; returns its length in bytes. Holes become zeros.
@@ -171,7 +181,7 @@ impl<'a> Archive<'a> {
     }
 
     /// Everything, from the beginning; returns the length of the tar stream.
-    fn stream(&self, each: &mut Each<'_>) -> Result<u64> {
+    pub(super) fn stream(&self, each: &mut Each<'_>) -> Result<u64> {
         let parts = PartsReader::new(self.store, &self.manifest, self.cancel);
         self.stream_of(parts, each)
     }
@@ -190,7 +200,7 @@ impl<'a> Archive<'a> {
         Indexed::new(Opened::new(&self.manifest, parts, self.keys)?).map_err(|error| self.named(error))
     }
 
-    fn damaged(&self, reason: &str) -> Error {
+    pub(super) fn damaged(&self, reason: &str) -> Error {
         Error::Damaged {
             object: "archive",
             name: self.manifest.name.clone(),

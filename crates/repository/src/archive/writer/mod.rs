@@ -6,7 +6,7 @@
 mod stored;
 mod stream;
 
-use super::capture::{CaptureOptions, Contents, FromSnapshot, capture};
+use super::capture::{CaptureOptions, Contents, capture};
 use super::compression::Compression;
 use super::encryption::Encryption;
 use super::failure::{carried, refused};
@@ -17,7 +17,7 @@ use super::reader::PartsReader;
 use crate::{Cancel, Counters, Error, Id, Monitor, Result, clock};
 use jiff::Timestamp;
 use std::io;
-use storage::Store;
+use storage::{ObjectInfo, Store};
 use stored::StoredWriter;
 use stream::ArchiveStream;
 
@@ -35,6 +35,8 @@ pub struct NewArchive {
     pub job: String,
     /// When the job was begun.
     pub start: Timestamp,
+    /// The archive that it takes the place of, see [`Manifest::original`].
+    pub original: Option<String>,
 }
 
 /// How an archive is written.
@@ -92,7 +94,7 @@ pub fn write<'a>(
         monitor.phase("archive");
         let problems_before = Counters::get(&monitor.counters().problems);
         let contents = contents.into();
-        let known_problems = contents.snapshot().map_or(0, FromSnapshot::problems);
+        let known_problems = contents.problems();
         let mut stored = store_content(store, new, contents, options, cancel, monitor)?;
         stored.counts.problems = known_problems + Counters::get(&monitor.counters().problems) - problems_before;
         Ok(stored.manifest(new, options))
@@ -117,6 +119,7 @@ pub fn copy(
         host: manifest.host.clone(),
         job: manifest.job.clone(),
         start: manifest.start,
+        original: manifest.original.clone(),
     };
     let beside = Beside {
         latest: options.latest.as_deref(),
@@ -202,16 +205,18 @@ fn check_options(options: &WriteOptions) -> Result<()> {
     }
 }
 
+/// An object that has the archive's name, or could be taken for a part of it.
+pub(super) fn in_the_way(store: &dyn Store, name: &str) -> Result<Option<ObjectInfo>> {
+    let others = [manifest::object_name(name), marker::object_name(name)];
+    let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent);
+    let is_in_the_way = |object: &ObjectInfo| is_part_of(name, &object.name) || others.contains(&object.name);
+    Ok(super::list_objects(store, parent)?.into_iter().find(is_in_the_way))
+}
+
 /// An archive is never overwritten, nor is anything else that has its name or could be taken for a part of it: from here on, whatever
 /// has such a name is ours and may be removed.
 fn check_free(store: &dyn Store, name: &str) -> Result<()> {
-    let others = [manifest::object_name(name), marker::object_name(name)];
-    let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent);
-    let objects = super::list_objects(store, parent)?;
-    match objects
-        .iter()
-        .find(|object| is_part_of(name, &object.name) || others.contains(&object.name))
-    {
+    match in_the_way(store, name)? {
         None => Ok(()),
         Some(object) => Err(refused(
             &format!(
@@ -271,6 +276,7 @@ impl Stored {
             version: manifest::VERSION,
             stored_bytes: self.parts.iter().map(|part| part.size).sum(),
             name: new.name.clone(),
+            original: new.original.clone(),
             host: new.host.clone(),
             job: new.job.clone(),
             start: new.start,
