@@ -286,7 +286,14 @@ pub fn execute(
                 report.unopened += usize::from(!is_opened);
                 Some(new)
             }
-            Fate::Removed | Fate::Superseded => old.successor.clone(),
+            Fate::Removed => None,
+            Fate::Superseded => {
+                // The purge that wrote it may have been interrupted before it looked at it.
+                if let Some(successor) = &old.successor {
+                    is_opened_whole(options, &successor.name, cancel, monitor)?;
+                }
+                old.successor.clone()
+            }
         };
         if let Some(new) = &new {
             point_to(options.store, &old.manifest, new, monitor)?;
@@ -381,17 +388,27 @@ fn prove(
     if Some(new.counts) != old.manifest.counts.without(&old.gone) {
         return unproven("holds other entries than it should");
     }
-    let read_data = CheckOptions { read_data: true };
-    let checked = check(options.store, &new.name, options.keys, read_data, cancel, monitor)?;
-    match checked.content {
-        Content::Proven => {}
-        Content::NeedsIdentity if checked.damage.is_empty() => return Ok(false),
-        _ => return unproven(&format!("is not what was stored: {}", checked.damage.join("; "))),
+    if !is_opened_whole(options, &new.name, cancel, monitor)? {
+        return Ok(false);
     }
     if !search(options, new, cancel)?.entries.is_empty() {
         return unproven("still holds what was to go");
     }
     Ok(true)
+}
+
+/// Whether the keys open the archive, of which everything that can be read has to be what was stored.
+fn is_opened_whole(options: &PurgeOptions<'_>, name: &str, cancel: &Cancel, monitor: &dyn Monitor) -> Result<bool> {
+    let read_data = CheckOptions { read_data: true };
+    let checked = check(options.store, name, options.keys, read_data, cancel, monitor)?;
+    match checked.content {
+        Content::Proven => Ok(true),
+        Content::NeedsIdentity if checked.damage.is_empty() => Ok(false),
+        _ => Err(Error::Verification(format!(
+            "`{name}`, which was to take the place of another archive, is not what was stored: {}",
+            checked.damage.join("; ")
+        ))),
+    }
 }
 
 /// The archive's name with something in it that says why it is another one.

@@ -265,3 +265,45 @@ fn a_purge_may_end_at_every_call() {
         }
     }
 }
+
+/// A purge that was interrupted left both archives, and the new one was damaged since: the old one, which is whole, stays.
+#[test]
+fn an_archive_whose_successor_is_damaged_stays() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.path("source")).unwrap();
+    for name in ["keep", "diary"] {
+        fs::write(bench.path("source").join(name), content(7, 20_000)).unwrap();
+    }
+    let store = MemoryStore::default();
+    bench
+        .archive_to(
+            &store,
+            "a.tar",
+            &WriteOptions {
+                compression: Compression::None,
+                ..plain()
+            },
+        )
+        .unwrap();
+    let before: Vec<_> = names(&store)
+        .into_iter()
+        .map(|name| (store.read(&name).unwrap(), name))
+        .collect();
+    purged(&store, &Keys::none(), &plainly, &["diary"]).unwrap();
+    for (content, name) in &before {
+        if store.read(name).is_err() {
+            store.write(name, content.clone()).unwrap();
+        }
+    }
+    let mut damaged = store.read("a-purged.tar").unwrap().to_vec();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    store.delete("a-purged.tar").unwrap();
+    store.write("a-purged.tar", damaged.into()).unwrap();
+    let error = purged(&store, &Keys::none(), &plainly, &["diary"]).unwrap_err();
+    assert!(
+        error.is_damage() || matches!(error, repository::Error::Verification(_)),
+        "{error}"
+    );
+    assert!(names(&store).contains(&"a.tar".to_owned()), "{:?}", names(&store));
+}
