@@ -26,7 +26,11 @@ const fail = (text) => {
 const place = (host) => (host.startsWith('/') ? path.join(path.dirname(host), 'data/state.json') : path.join(home, 'state.json'));
 const socketOf = (uri) => decodeURIComponent(uri.replace('mongodb://', '').replace(/^[^/]*@/, '').split('/')[0]);
 const load = (file) => (fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8')) : { down: true });
-const save = (file, state) => fs.writeFileSync(file, JSON.stringify(state));
+// Whole or not at all: others read it meanwhile.
+const save = (file, state) => {
+  fs.writeFileSync(`${file}.${process.pid}`, JSON.stringify(state));
+  fs.renameSync(`${file}.${process.pid}`, file);
+};
 
 // The password is a line of standard input, read byte by byte.
 function askPassword() {
@@ -297,7 +301,7 @@ function shell() {
 
 function serve() {
   const file = path.join(value('dbpath'), 'state.json');
-  fs.writeFileSync(file, JSON.stringify({ version: '7.0.5', tool: '100.9.4', databases: { admin: { 'system.users': { kind: 'collection', documents: [] } } } }));
+  save(file, { version: '7.0.5', tool: '100.9.4', databases: { admin: { 'system.users': { kind: 'collection', documents: [] } } } });
   net.createServer().listen(value('bind_ip'));
 }
 

@@ -116,6 +116,9 @@ fn verdict(drilled: &[Drilled]) -> String {
             }
         }
         let counted: Vec<String> = sums.iter().map(|(sum, noun)| count(*sum, noun)).collect();
+        if drilled.iter().all(|one| !one.proof.is_ok()) {
+            return "NOTHING TO RESTORE — all of it was removed on purpose".to_owned();
+        }
         return format!("RESTORE OK — {}", counted.join(", "));
     }
     let named = |word: &str, parts: Vec<&&Drilled>| {

@@ -194,7 +194,7 @@ fn removed(stored: &Stored<'_>) -> Drilled {
 /// Restore a part into scratch below `scratch`, test it, and throw it away.
 ///
 /// # Errors
-/// That the user asks to stop, or that the restore point cannot be listed: what else goes wrong is what a drill is for.
+/// Only that the user asks to stop: what goes wrong is what a drill is for.
 pub fn drill(
     source: &dyn Source,
     stored: &Stored<'_>,
@@ -202,7 +202,7 @@ pub fn drill(
     surroundings: &Surroundings<'_>,
 ) -> Result<Drilled> {
     let begin = Instant::now();
-    if stored.is_rewritten() && !stored.has(&stored.part.path)? {
+    if stored.is_purged() && matches!(stored.has(&stored.part.path), Ok(false)) {
         return Ok(removed(stored));
     }
     let proven = Workplace::new(scratch, "drill")

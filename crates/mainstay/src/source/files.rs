@@ -146,8 +146,8 @@ impl Source for FilesSource {
         let report = stored.restore_files(&part.path, &target, options)?;
         let mut proof = Proof::default();
         let (entries, bytes) = (report.files + report.others, report.bytes + report.identical_bytes);
-        proof.compare_left("entries", part.entries, entries, stored.is_rewritten());
-        proof.compare_left("bytes", part.bytes, bytes, stored.is_rewritten());
+        proof.compare_left("entries", part.entries, entries, stored.is_purged());
+        proof.compare_left("bytes", part.bytes, bytes, stored.is_purged());
         proof.compare("entries that are not as they were", 0, report.problems);
         proof.counts.push((report.files + report.others, "file".to_owned()));
         Ok(proof)

@@ -55,9 +55,9 @@ impl Proof {
         self.add(what, verdict);
     }
 
-    /// The same, but where something may have been removed on purpose since, less is no failure.
-    pub fn compare_left(&mut self, what: impl Into<String>, expected: u64, found: u64, is_rewritten: bool) {
-        if !is_rewritten || found >= expected {
+    /// The same, but where something was removed on purpose since, less is no failure.
+    pub fn compare_left(&mut self, what: impl Into<String>, expected: u64, found: u64, is_purged: bool) {
+        if !is_purged || found >= expected {
             return self.compare(what, expected, found);
         }
         let reason = format!("{found} of {expected} are left since something was removed on purpose");

@@ -1,11 +1,11 @@
 //! A part in a snapshot or archive, for the source that it came from.
 
 use crate::engine::manifest::Part;
-use repository::points::{RestorePoints, Selected};
+use repository::points::{EachEntry, RestorePoints, Selected};
 use repository::restic::ls::Descend;
 use repository::restic::node::{Node, NodeKind};
 use repository::restic::restore::{RestoreOptions, RestoreReport};
-use repository::{Error, Monitor, Result, literal_pattern};
+use repository::{Error, Monitor, Recorder, Result, literal_pattern};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -43,15 +43,15 @@ impl<'a> Stored<'a> {
         }
     }
 
-    /// Whether something may have been removed from the restore point on purpose since it was made.
-    pub fn is_rewritten(&self) -> bool {
-        self.selected.point.is_rewritten()
+    /// Whether something was removed from the restore point on purpose since it was made.
+    pub fn is_purged(&self) -> bool {
+        self.selected.point.is_purged()
     }
 
     /// Everything at and below `path`, which is in the part: a directory before what is in it.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is nothing.
+    /// [`Error::NotFound`] if there is nothing, and [`Error::Damaged`] if a directory cannot be read.
     pub fn entries(&self, path: &Path) -> Result<Vec<Entry>> {
         let mut found = Vec::new();
         let mut each = |at: &Path, node: &Node| {
@@ -64,7 +64,7 @@ impl<'a> Stored<'a> {
             let is_on_the_way = at.starts_with(path) || path.starts_with(at);
             Ok(if is_on_the_way { Descend::Yes } else { Descend::No })
         };
-        self.points.entries(self.selected, &mut each, self.monitor)?;
+        self.list(path, &mut each)?;
         if found.is_empty() {
             return Err(Error::NotFound {
                 what: "path",
@@ -140,7 +140,7 @@ impl<'a> Stored<'a> {
     /// Whether a directory stands at `path`.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if nothing does.
+    /// [`Error::NotFound`] if nothing does, and [`Error::Damaged`] if that cannot be told because a directory above cannot be read.
     pub fn is_directory(&self, path: &Path) -> Result<bool> {
         let mut kind = None;
         let mut each = |at: &Path, node: &Node| {
@@ -154,13 +154,27 @@ impl<'a> Stored<'a> {
             let is_above = path.starts_with(at) && at != path;
             Ok(if is_above { Descend::Yes } else { Descend::No })
         };
-        self.points.entries(self.selected, &mut each, self.monitor)?;
+        self.list(path, &mut each)?;
         match kind {
             Some(kind) => Ok(kind == NodeKind::Dir),
             None => Err(Error::NotFound {
                 what: "path",
                 name: path.display().to_string(),
             }),
+        }
+    }
+
+    /// Call `each` for every entry on the way to `path` and below. What cannot be seen may be there: so it is an error.
+    fn list(&self, path: &Path, each: &mut EachEntry<'_>) -> Result<()> {
+        let recorder = Recorder::default();
+        self.points.entries(self.selected, each, &recorder)?;
+        match recorder.problems.into_inner().pop() {
+            Some(reason) => Err(Error::Damaged {
+                object: "path",
+                name: path.display().to_string(),
+                reason,
+            }),
+            None => Ok(()),
         }
     }
 }

@@ -226,21 +226,7 @@ fn commands_keep_the_contract() {
 fn a_drill_of_damaged_content_fails() {
     let jobs = Jobs::new(&configuration("      - files: ./data"));
     assert_eq!(jobs.run(&["run", "--init"]).code, 0);
-    let packs = jobs.scene.path("main/data");
-    let mut largest = Vec::new();
-    for directory in fs::read_dir(packs).unwrap() {
-        for pack in fs::read_dir(directory.unwrap().path()).unwrap() {
-            largest.push(pack.unwrap().path());
-        }
-    }
-    for pack in largest {
-        let mut bytes = fs::read(&pack).unwrap();
-        bytes[20] ^= 1;
-        let mut permissions = fs::metadata(&pack).unwrap().permissions();
-        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
-        fs::set_permissions(&pack, permissions).unwrap();
-        fs::write(&pack, bytes).unwrap();
-    }
+    jobs.damage_packs("main");
     let drill = jobs.run(&["-r", "main", "--no-cache", "drill", "latest"]);
     assert!(drill.code != 0 && !drill.stdout.contains("RESTORE OK"), "{drill}");
 }

@@ -83,6 +83,19 @@ impl Jobs {
         (ended.code, report)
     }
 
+    /// Change a bit at the beginning of every pack of a repository.
+    pub fn damage_packs(&self, repository: &str) {
+        for directory in fs::read_dir(self.scene.path(repository).join("data")).unwrap() {
+            for pack in fs::read_dir(directory.unwrap().path()).unwrap() {
+                let pack = pack.unwrap().path();
+                let mut bytes = fs::read(&pack).unwrap();
+                bytes[20] ^= 1;
+                fs::remove_file(&pack).unwrap();
+                fs::write(&pack, bytes).unwrap();
+            }
+        }
+    }
+
     /// `restic` on one of the repositories; its standard output.
     #[expect(clippy::disallowed_methods, reason = "restic is the oracle")]
     pub fn restic(&self, repository: &str, arguments: &[&str]) -> String {

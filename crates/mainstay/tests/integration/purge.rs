@@ -117,6 +117,38 @@ fn a_snapshot_of_which_nothing_is_left_goes_as_a_whole() {
     }
 }
 
+/// A drill excuses what was removed on purpose, and nothing that was lost.
+#[test]
+fn a_drill_knows_what_was_removed_on_purpose() {
+    let jobs = Jobs::new(
+        "
+repositories:
+  one: {url: ./one, password: {file: password}}
+jobs:
+  app: {to: one, sources: [files: {paths: data}, command: {run: [echo, dump], name: dump}]}
+",
+    );
+    assert_eq!(jobs.run(&["run", "--init"]).code, 0);
+    let purged = jobs.run(&["purge", "--path", "*.log", "--yes"]);
+    assert_eq!(purged.code, 0, "{purged}");
+    let drilled = jobs.run(&["drill", "latest"]);
+    assert!(
+        drilled.code == 0 && drilled.stdout.contains("1 of 2 are left"),
+        "{drilled}"
+    );
+    assert_eq!(jobs.run(&["purge", "--path", "/command", "--yes"]).code, 0);
+    let drilled = jobs.run(&["drill", "latest", "--part", "/command/dump"]);
+    assert!(
+        drilled.code == 0 && drilled.stdout.contains("NOTHING TO RESTORE"),
+        "{drilled}"
+    );
+    jobs.damage_packs("one");
+    for part in ["/", "/command/dump"] {
+        let drilled = jobs.run(&["--no-cache", "drill", "latest", "--part", part]);
+        assert!(drilled.code != 0, "{part} {drilled}");
+    }
+}
+
 const PLACES: &str = "
 repositories:
   one: {url: ./one, format: archive, encryption: none, name: 'a-%H%M%S%f'}

@@ -50,13 +50,11 @@ impl RestorePoint {
         }
     }
 
-    /// Whether it took the place of another one on purpose, as after a purge, so that it may lack something that was captured.
-    pub fn is_rewritten(&self) -> bool {
+    /// Whether something was removed from it on purpose since it was made, so that it lacks what was captured.
+    pub fn is_purged(&self) -> bool {
         match self {
-            // What was repaired lacks what was lost, and counts it as problems.
-            Self::Snapshot(_, snapshot) => {
-                snapshot.original.is_some() && snapshot.mainstay_problems.unwrap_or_default() == 0
-            }
+            Self::Snapshot(_, snapshot) => snapshot.mainstay_purged,
+            // Only a purge writes an archive again.
             Self::Archive(manifest) => manifest.original.is_some(),
         }
     }

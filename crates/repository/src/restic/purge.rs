@@ -207,6 +207,7 @@ fn replace(repository: &Repository, replacer: &Replacer<'_>, id: &Id, tree: Id, 
     let mut snapshot: Snapshot = repository.read_json(ObjectKind::Snapshot, id)?;
     snapshot.tree = tree;
     snapshot.original = snapshot.original.or(Some(*id));
+    snapshot.mainstay_purged = true;
     snapshot.paths.retain(|path| !content.includes(Path::new(path)));
     replacer.store(&snapshot)
 }

@@ -48,6 +48,9 @@ pub struct Snapshot {
     /// Entries that could not be read when this snapshot was made: more than zero means that it is incomplete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mainstay_problems: Option<u64>,
+    /// Something was removed from it on purpose since it was made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mainstay_purged: bool,
     /// Fields of other programs, kept as they are.
     #[serde(flatten)]
     pub other: BTreeMap<String, serde_json::Value>,

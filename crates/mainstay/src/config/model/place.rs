@@ -147,6 +147,13 @@ fn local(address: &str, origin: &Origin) -> Result<Place, (String, String)> {
     let path = address.strip_prefix("file://").unwrap_or(address);
     let scheme = path.split(['/', '.']).next().unwrap_or_default();
     if let Some((scheme, _)) = scheme.split_once(':') {
+        if scheme == "archive" {
+            let hint = "Write the address of the place, and `format: archive` beside it in a file; `mainstay config init` writes the first one.";
+            return Err((
+                format!("`url` is `{address}`, but how archives are made is not said by an address"),
+                hint.to_owned(),
+            ));
+        }
         let mut known: Vec<&str> = FORMS.iter().map(|(.., form)| *form).collect();
         known.insert(0, "/PATH");
         let hint = format!(
@@ -216,6 +223,7 @@ mod tests {
         for (address, message) in [
             ("swift:container:/x", "there are no stores of kind `swift:`"),
             ("https://host/x", "there are no stores of kind `https:`"),
+            ("archive:/x", "not said by an address"),
             ("sftp://host", "the path is missing"),
             ("sftp://host:port/x", "the port is no number"),
             ("b2://", "something is missing"),

@@ -148,6 +148,7 @@ fn new_snapshot(
         program_version: Some(concat!("mainstay ", env!("CARGO_PKG_VERSION")).to_owned()),
         summary: Some(summary),
         mainstay_problems: (captured.totals.problems > 0).then_some(captured.totals.problems),
+        mainstay_purged: false,
         other: Default::default(),
     }
 }
