@@ -30,6 +30,17 @@ pub trait Substitute: Debug + Send + Sync {
     /// # Errors
     /// Why it has to be captured as it is.
     fn open(&self, path: &Path) -> io::Result<(Box<dyn Read + Send>, u64)>;
+
+    /// Close such a file. A library may hold locks on it, which the system takes from the whole process when any descriptor of the file is
+    /// closed.
+    fn close(&self, file: File);
+}
+
+/// Close a file that was looked into, which may be meant.
+pub(crate) fn close(substitute: &dyn Substitute, file: File, stat: &Stat) {
+    if is_meant(substitute, &file, stat) {
+        substitute.close(file);
+    }
 }
 
 /// Whether an open file is meant.
@@ -65,5 +76,9 @@ pub(crate) fn has_companion(substitute: &dyn Substitute, directory: impl AsFd, n
 pub(crate) fn is_companion(substitute: &dyn Substitute, directory: impl AsFd, name: &OsStr) -> bool {
     owner_of(substitute, name)
         .and_then(|owner| open_file(directory, owner).ok())
-        .is_some_and(|(file, stat)| is_meant(substitute, &file, &stat))
+        .is_some_and(|(file, stat)| {
+            let is_meant = is_meant(substitute, &file, &stat);
+            close(substitute, file, &stat);
+            is_meant
+        })
 }

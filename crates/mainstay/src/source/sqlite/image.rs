@@ -141,7 +141,7 @@ fn send_all(database: &Database, cancel: &Cancel, facts: Option<&Mutex<Facts>>, 
     let copied = Database::new(copy.path().to_owned());
     copy_to(database, &connection, &copied, cancel)?;
     drop(connection);
-    learn(&copied.open()?, database, facts)?;
+    learn(&*copied.open()?, database, facts)?;
     let length = copy
         .as_file()
         .metadata()

@@ -1,11 +1,12 @@
 //! Databases that are met while files are captured.
 
 use super::image::Pages;
+use super::open;
 use super::server::{Database, HEADER};
 use crate::explain;
 use repository::{Cancel, Error, Result, Substitute};
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,10 @@ impl Substitute for InFiles {
         let pages = opened.map_err(|error| io::Error::other(explain::chain(&error.into())))?;
         let length = pages.length;
         Ok((Box::new(pages), length))
+    }
+
+    fn close(&self, file: File) {
+        open::close(file);
     }
 }
 

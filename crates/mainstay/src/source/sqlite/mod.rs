@@ -3,6 +3,7 @@
 mod facts;
 mod image;
 mod in_files;
+mod open;
 mod server;
 
 use super::{Found, Item, Piece, Plan, Probe, Proof, PutBack, Restored, Source, Stored, Stream, Surroundings, Verdict};
@@ -14,7 +15,6 @@ use image::Image;
 pub use in_files::{InFiles, logs};
 use parking_lot::Mutex;
 use repository::{Error, Result};
-use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use serde_json::json;
 use server::{Database, failed};
@@ -194,7 +194,7 @@ impl Source for SqliteSource {
                 return Ok(proof);
             }
         }
-        let (found, expected) = (facts::of(&database.open()?, &database)?, &stored.part.facts);
+        let (found, expected) = (facts::of(&*database.open()?, &database)?, &stored.part.facts);
         for (table, rows) in &expected.rows {
             proof.compare(
                 format!("rows of `{table}`"),
@@ -215,7 +215,7 @@ impl Source for SqliteSource {
 
 /// That a database is whole.
 fn check(database: &Database) -> Result<()> {
-    facts::check(&database.open()?, database, "integrity_check")
+    facts::check(&*database.open()?, database, "integrity_check")
 }
 
 fn put_back(stored: &Stored<'_>, target: &Database, is_there: bool) -> Result<Restored> {
@@ -250,7 +250,7 @@ fn put_back(stored: &Stored<'_>, target: &Database, is_there: bool) -> Result<Re
 
 /// By the library, in one transaction: whoever has the database open goes on with the new content, and a failure changes nothing.
 fn replace(restored: &Database, target: &Database) -> Result<()> {
-    let from: Connection = restored.open()?;
+    let from = restored.open()?;
     let mut to = target.create()?;
     let wrong = failed(target, "replace");
     let backup = Backup::new(&from, &mut to).map_err(&wrong)?;

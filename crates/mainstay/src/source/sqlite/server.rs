@@ -1,7 +1,9 @@
 //! A database file, opened by the library that it was written by.
 
+use super::open::{self, Open};
 use repository::{Error, Result};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -44,7 +46,7 @@ impl Database {
     ///
     /// # Errors
     /// If there is no such file, or it is none of SQLite's.
-    pub fn open(&self) -> Result<Connection> {
+    pub fn open(&self) -> Result<Open> {
         // An empty file is an empty database to the library: for a backup it is one that is gone.
         if !self.has_header().map_err(Error::local("open", &self.path))? {
             return Err(Error::Refused {
@@ -62,8 +64,10 @@ impl Database {
     /// If it cannot be read.
     pub fn has_header(&self) -> io::Result<bool> {
         let mut header = Vec::new();
-        let file = std::fs::File::open(&self.path)?;
-        file.take(HEADER.len() as u64).read_to_end(&mut header)?;
+        let file = File::open(&self.path)?;
+        let read = (&file).take(HEADER.len() as u64).read_to_end(&mut header);
+        open::close(file);
+        read?;
         Ok(header == HEADER)
     }
 
@@ -71,15 +75,16 @@ impl Database {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn create(&self) -> Result<Connection> {
+    pub fn create(&self) -> Result<Open> {
         self.connect(
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )
     }
 
-    fn connect(&self, flags: OpenFlags) -> Result<Connection> {
+    fn connect(&self, flags: OpenFlags) -> Result<Open> {
         let wrong = failed(self, "open");
-        let connection = Connection::open_with_flags(&self.path, flags).map_err(&wrong)?;
+        let connect = || Connection::open_with_flags(&self.path, flags);
+        let connection = Open::new(&self.path, connect).map_err(&wrong)?;
         connection.busy_timeout(self.patience).map_err(&wrong)?;
         Ok(connection)
     }

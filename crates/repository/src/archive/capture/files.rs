@@ -11,7 +11,7 @@ use crate::local::holes::DataSegments;
 use crate::local::meta::Stat;
 use crate::local::node::node_from_stat;
 use crate::local::scan::open_file;
-use crate::substitute::is_meant;
+use crate::substitute::{self, Substitute, is_meant};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
@@ -62,12 +62,24 @@ impl Walker<'_> {
         let Ok((file, stat)) = open_file(&**place.dir, place.file) else {
             return Ok(false);
         };
-        if !is_meant(substitute, &file, &stat) {
+        let stored = self.store_substitute(place, substitute, &file, &stat);
+        substitute::close(substitute, file, &stat);
+        stored
+    }
+
+    fn store_substitute(
+        &mut self,
+        place: &Place<'_>,
+        substitute: &dyn Substitute,
+        file: &File,
+        stat: &Stat,
+    ) -> Result<bool> {
+        if !is_meant(substitute, file, stat) {
             return Ok(false);
         }
         let opened = substitute.open(place.path);
         let opened = opened.and_then(|(reader, length)| {
-            let head = self.reader.file_head(&file, place.name, &stat, length)?;
+            let head = self.reader.file_head(file, place.name, stat, length)?;
             Ok((reader, length, head))
         });
         let (mut reader, length, head) = match opened {

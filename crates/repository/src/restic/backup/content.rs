@@ -100,7 +100,7 @@ pub struct Part {
 }
 
 /// Bytes that are read at once: what lies behind the end of a blob is copied to the next one.
-const READ: usize = 256 << 10;
+const READ: usize = 128 << 10;
 
 impl Part {
     /// Beginning with `content`, in memory that was used before.
@@ -134,9 +134,9 @@ impl Part {
         self.length = 0;
     }
 
-    /// Take away what lies behind the first `length` bytes.
-    pub fn split_off(&mut self, length: usize) -> Vec<u8> {
-        let rest = self.content()[length..].to_vec();
+    /// Move what lies behind the first `length` bytes into a part of its own, in memory that was used before.
+    pub fn split_off(&mut self, length: usize, bytes: Vec<u8>) -> Self {
+        let rest = Self::begin(bytes, &self.content()[length..]);
         self.length = length;
         rest
     }

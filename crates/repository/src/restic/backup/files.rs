@@ -10,7 +10,7 @@ use crate::local::node::node_from_stat;
 use crate::local::xattr::xattrs_of_fd;
 use crate::restic::chunker::{MAX_SIZE, MIN_SIZE, Search};
 use crate::restic::node::{Node, NodeKind};
-use crate::substitute::is_meant;
+use crate::substitute::{self, is_meant};
 use crate::{Counters, Error, Id, Result, clock};
 use crossbeam_channel::{Receiver, Sender};
 use std::ffi::{OsStr, OsString};
@@ -127,19 +127,35 @@ impl Reader<'_, '_> {
         content: &mut Vec<u8>,
     ) -> std::result::Result<Option<SmallFile>, Failure> {
         let (file, stat) = open_settled(holder, name)?;
-        let mut node = node_from_stat(name, &stat, &self.job.users);
-        node.extended_attributes = xattrs_of_fd(&file)?;
-        if self.job.options.with_atime {
-            node.atime = accessed(&file)?;
+        let read = self.read_open(directory, slot, name, change, (&file, &stat), content);
+        if let Some(substitute) = self.job.options.substitute.as_deref() {
+            substitute::close(substitute, file, &stat);
         }
-        if let Some(reader) = self.substituted(directory, name, &file, &stat) {
+        read
+    }
+
+    fn read_open(
+        &self,
+        directory: &Arc<Directory>,
+        slot: usize,
+        name: &OsStr,
+        change: Change,
+        (file, stat): (&File, &Stat),
+        content: &mut Vec<u8>,
+    ) -> std::result::Result<Option<SmallFile>, Failure> {
+        let mut node = node_from_stat(name, stat, &self.job.users);
+        node.extended_attributes = xattrs_of_fd(file)?;
+        if self.job.options.with_atime {
+            node.atime = accessed(file)?;
+        }
+        if let Some(reader) = self.substituted(directory, name, file, stat) {
             let large = LargeFile::begin(directory, slot, change, node);
             let read = self.cut_all(&large, &mut StreamContent { reader });
             self.end(large, read)?;
             return Ok(None);
         }
         let start = content.len();
-        if stat.size <= MIN_SIZE as u64 && read_small(&file, stat.size as usize, content)? {
+        if stat.size <= MIN_SIZE as u64 && read_small(file, stat.size as usize, content)? {
             if content.len() - start != stat.size as usize {
                 directory.taint();
                 Counters::add(&self.job.counts.changed_while_read, 1);
@@ -153,8 +169,8 @@ impl Reader<'_, '_> {
         }
         content.truncate(start);
         let large = LargeFile::begin(directory, slot, change, node);
-        let read = self.cut_all(&large, &mut FileContent::new(&file, &stat));
-        let changed = self.notice_change(directory, &file, &stat);
+        let read = self.cut_all(&large, &mut FileContent::new(file, stat));
+        let changed = self.notice_change(directory, file, stat);
         self.end(large, read.and_then(|()| Ok(changed?)))?;
         Ok(None)
     }
@@ -274,13 +290,12 @@ impl Reader<'_, '_> {
                 self.job.buffers.put(part.into_buffer());
                 return self.send_parts(file, number, ready);
             }
-            let rest = part.split_off(length);
-            ready.push(part);
+            let rest = part.split_off(length, self.job.buffers.take_used());
+            ready.push(std::mem::replace(&mut part, rest));
             number += 1;
             if ready.len() == TOGETHER {
                 self.send_parts(file, number, std::mem::take(&mut ready))?;
             }
-            part = Part::begin(self.job.buffers.take_used(), &rest);
         }
     }
 
