@@ -318,6 +318,8 @@ fn a_damaged_database_among_files_is_stored_as_it_is_and_reported() {
     let mut bytes = fs::read(&path).unwrap();
     bytes[4096..12_288].fill(0x55);
     fs::write(&path, &bytes).unwrap();
+    // Whoever repairs it needs all of it.
+    fs::write(path.with_file_name("app.db-wal"), "its log").unwrap();
     let (code, report) = jobs.report(&["run", "--init"]);
     assert_eq!((code, &report["outcome"]), (3, &Value::from("incomplete")), "{report}");
     for repository in ["main", "archives"] {
@@ -332,6 +334,60 @@ fn a_damaged_database_among_files_is_stored_as_it_is_and_reported() {
             target.to_str().unwrap(),
         ]);
         let copy = target.join("files").join(path.strip_prefix("/").unwrap());
-        assert!(fs::read(copy).unwrap() == bytes, "{repository}");
+        assert!(fs::read(&copy).unwrap() == bytes, "{repository}");
+        let log = fs::read(copy.with_file_name("app.db-wal")).unwrap();
+        assert_eq!(log, b"its log", "{repository}");
+    }
+}
+
+/// As an application leaves it that is killed when part of a transaction is in the file already.
+#[test]
+fn a_database_that_was_left_in_a_transaction_is_captured_as_of_before() {
+    let jobs = Jobs::new(&configuration(
+        "      - files: ./data\n      - sqlite: {path: ./data/app.db}",
+    ));
+    let original = jobs.scene.path("original.db");
+    let application = Connection::open(&original).unwrap();
+    application
+        .execute_batch(
+            "PRAGMA cache_size = 5; CREATE TABLE accounts (balance, note);
+             WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+             INSERT INTO accounts SELECT i, hex(randomblob(500)) FROM n;",
+        )
+        .unwrap();
+    let before = fs::read(&original).unwrap();
+    application
+        .execute_batch("BEGIN; UPDATE accounts SET balance = -1, note = hex(randomblob(500));")
+        .unwrap();
+    let path = jobs.scene.path("data/app.db");
+    for ending in ["", "-journal"] {
+        let from = format!("{}{ending}", original.display());
+        fs::copy(from, format!("{}{ending}", path.display())).unwrap();
+    }
+    drop(application);
+    let left = fs::read(&path).unwrap();
+    assert!(left != before, "part of the transaction is in the file");
+    let (code, report) = jobs.report(&["run", "--init"]);
+    assert_eq!(code, 0, "{report}");
+    assert!(fs::read(&path).unwrap() == left, "the original is the application's");
+    for repository in ["main", "archives"] {
+        let target = jobs.scene.path(&format!("{repository}-restored"));
+        let restored = jobs.run(&[
+            "-r",
+            repository,
+            "restore",
+            "latest",
+            "--target",
+            target.to_str().unwrap(),
+        ]);
+        assert_eq!(restored.code, 0, "{restored}");
+        let among_files = target.join("files").join(path.strip_prefix("/").unwrap());
+        for copy in [among_files, target.join("sqlite/app.db")] {
+            let connection = Connection::open(&copy).unwrap();
+            let wrong: i64 = connection
+                .query_row("SELECT count(*) FROM accounts WHERE balance < 0", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(wrong, 0, "{}", copy.display());
+        }
     }
 }

@@ -4,16 +4,16 @@
 //! writers are not held up. With a rollback journal every reader holds up writers, for as long as a slow store takes; so there the
 //! database is first copied to a temporary file, at the speed of the disk and in small steps between which writers have their turn.
 
-use super::facts;
 use super::server::{Database, failed};
+use super::{facts, in_files, open};
 use crate::engine::manifest::Facts;
 use parking_lot::Mutex;
 use repository::{Cancel, Error, Result};
-use rusqlite::Connection;
-use rusqlite::backup::{Backup, StepResult};
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::FileExt as _;
+use rusqlite::{Connection, ffi};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -23,9 +23,13 @@ use std::time::{Duration, Instant};
 const BATCH_BYTES: usize = 1 << 20;
 /// Batches that wait for whoever reads.
 const BATCHES: usize = 4;
-/// How much is copied before writers have their turn.
+/// How much is copied before it is seen whether writers shall have their turn.
 const STEP_BYTES: u64 = 8 << 20;
+/// How long writers have to wait then.
+const HELD: Duration = Duration::from_millis(40);
 const PAUSE: Duration = Duration::from_millis(10);
+/// What the name of a rollback journal ends with.
+const JOURNAL: &str = "-journal";
 /// How often a copy begins anew because somebody wrote, before writers have to wait for it.
 const RESTARTS: u32 = 3;
 
@@ -134,23 +138,38 @@ type Batches = SyncSender<Sent>;
 
 fn send_all(database: &Database, cancel: &Cancel, facts: Option<&Mutex<Facts>>, out: &Batches) -> Result<()> {
     let connection = database.open()?;
-    if database.has_write_ahead_log(&connection)? {
+    let was_left = is_left_in_a_transaction(&connection);
+    if !was_left && database.has_write_ahead_log(&connection)? {
         return send_pages(database, &connection, cancel, facts, out);
     }
-    let copy = tempfile::NamedTempFile::new().map_err(Error::local("create", std::env::temp_dir()))?;
-    let copied = Database::new(copy.path().to_owned());
-    copy_to(database, &connection, &copied, cancel)?;
-    drop(connection);
+    let scratch = tempfile::tempdir().map_err(Error::local("create a directory in", std::env::temp_dir()))?;
+    let copied = Database::new(scratch.path().join("copy.db"));
+    let unreadable = || Error::local("copy a database to", &copied.path);
+    let copy = File::create_new(&copied.path).map_err(unreadable())?;
+    if was_left {
+        copy_recovered(database, &copied)?;
+    } else {
+        copy_to(database, &connection, &copy, cancel)?;
+    }
+    drop((connection, copy));
     learn(&*copied.open()?, database, facts)?;
-    let length = copy
-        .as_file()
-        .metadata()
-        .map_err(Error::local("read", copy.path()))?
-        .len();
+    let copy = File::open(&copied.path).map_err(unreadable())?;
+    let length = copy.metadata().map_err(unreadable())?.len();
     if out.send(Sent::Opened(length)).is_ok() {
-        send_file(copy.as_file(), cancel, out)?;
+        send_file(&copy, cancel, out)?;
     }
     Ok(())
+}
+
+/// Whether its application ended in the middle of a transaction, and has not been back to undo it.
+fn is_left_in_a_transaction(connection: &Connection) -> bool {
+    let read = facts::number(connection, "SELECT count(*) FROM sqlite_schema");
+    let code = read
+        .err()
+        .as_ref()
+        .and_then(rusqlite::Error::sqlite_error)
+        .map(|error| error.extended_code);
+    code == Some(ffi::SQLITE_READONLY_ROLLBACK)
 }
 
 /// That it is whole, and what there is to know if somebody wants to.
@@ -222,29 +241,86 @@ fn send_file(file: &File, cancel: &Cancel, out: &Batches) -> Result<()> {
     }
 }
 
-fn copy_to(database: &Database, from: &Connection, copy: &Database, cancel: &Cancel) -> Result<()> {
+/// Copy the bytes of a database with a rollback journal. Writers wait while a lock is held: it is held for moments, between which they have
+/// their turn, and for as long as all of it takes only if somebody wrote each time. To copy bytes takes a third of the time that the library's
+/// own copy takes, which goes page by page.
+fn copy_to(database: &Database, connection: &Connection, copy: &File, cancel: &Cancel) -> Result<()> {
+    let file = File::open(&database.path).map_err(Error::local("open", &database.path))?;
+    let copied = copy_locked(database, connection, (&file, copy), cancel);
+    open::close(file);
+    copied
+}
+
+fn copy_locked(
+    database: &Database,
+    connection: &Connection,
+    (file, copy): (&File, &File),
+    cancel: &Cancel,
+) -> Result<()> {
     let wrong = failed(database, "copy");
-    let mut to = copy.create()?;
-    let backup = Backup::new(from, &mut to).map_err(&wrong)?;
-    let page_bytes = facts::number(from, "PRAGMA page_size").map_err(&wrong)?;
-    let pages = i32::try_from(STEP_BYTES / page_bytes.max(1)).unwrap_or(i32::MAX);
-    let (mut restarts, mut left, mut waited) = (0, i32::MAX, Instant::now());
+    let wrong_bytes = || Error::local("copy", &database.path);
+    let (mut begun, mut version) = (0, None);
     loop {
         cancel.check()?;
-        let step = if restarts < RESTARTS { pages } else { -1 };
-        match backup.step(step).map_err(&wrong)? {
-            StepResult::Done => return Ok(()),
-            StepResult::More => {
-                let now = backup.progress().remaining;
-                // What does not get less has begun anew.
-                restarts += u32::from(now >= left);
-                left = now;
-                waited = Instant::now();
-            }
-            // Somebody writes.
-            _ if waited.elapsed() > database.patience => return Err(database.locked()),
-            _ => {}
+        // The lock is taken by the first statement that reads.
+        connection
+            .execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")
+            .map_err(&wrong)?;
+        let now = facts::number(connection, "PRAGMA data_version").map_err(&wrong)?;
+        if version.replace(now) != Some(now) {
+            begun += 1;
+            start_again(file, copy).map_err(wrong_bytes())?;
+        }
+        let end = (begun <= RESTARTS).then(|| Instant::now() + HELD);
+        let is_done = copy_until(end, (file, copy), cancel).map_err(wrong_bytes())?;
+        connection.execute_batch("COMMIT").map_err(&wrong)?;
+        if is_done {
+            return Ok(());
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// What is there already is written over: to make room for it anew takes longer.
+fn start_again(mut file: &File, mut copy: &File) -> io::Result<()> {
+    file.rewind()?;
+    copy.rewind()
+}
+
+/// Whether all of it is copied.
+fn copy_until(end: Option<Instant>, (file, mut copy): (&File, &File), cancel: &Cancel) -> io::Result<bool> {
+    loop {
+        if io::copy(&mut file.take(STEP_BYTES), &mut copy)? == 0 {
+            copy.set_len(copy.stream_position()?)?;
+            return Ok(true);
+        }
+        if cancel.check().is_err() || end.is_some_and(|end| Instant::now() >= end) {
+            return Ok(false);
+        }
+    }
+}
+
+/// Copy a database that its application left in the middle of a transaction, together with its journal, and undo the transaction in the copy, as
+/// the application will do with the original.
+fn copy_recovered(database: &Database, copy: &Database) -> Result<()> {
+    let journal = |database: &Database| in_files::with_ending(&database.path, JOURNAL);
+    let state =
+        |path: &Path| fs::metadata(path).map(|there| (there.ino(), there.len(), there.mtime(), there.mtime_nsec()));
+    let both = || Ok::<_, io::Error>((state(&database.path)?, state(&journal(database))?));
+    let copied = (|| {
+        let before = both()?;
+        let file = File::open(&database.path)?;
+        let copied = io::copy(&mut &file, &mut File::create(&copy.path)?);
+        open::close(file);
+        copied?;
+        fs::copy(journal(database), journal(copy))?;
+        Ok(before == both()?)
+    })();
+    if !copied.map_err(Error::local("copy", &database.path))? {
+        // The application is back.
+        return Err(database.locked());
+    }
+    let connection = copy.create()?;
+    facts::number(&connection, "SELECT count(*) FROM sqlite_schema").map_err(failed(database, "recover"))?;
+    Ok(())
 }

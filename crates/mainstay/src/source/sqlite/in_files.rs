@@ -78,7 +78,8 @@ pub fn logs(target: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
+/// The path with this behind it.
+pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(ending);
     path.into()

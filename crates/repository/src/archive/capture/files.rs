@@ -86,6 +86,7 @@ impl Walker<'_> {
             Ok(opened) => opened,
             Err(error) => {
                 self.reader.stored_as_it_is(place.name, &error);
+                self.as_they_are.insert(place.path.to_owned());
                 return Ok(false);
             }
         };

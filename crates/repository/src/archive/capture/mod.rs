@@ -31,7 +31,7 @@ use crate::local::users::Users;
 use crate::{Cancel, Monitor, Result};
 use queue::TaskWriter;
 use segment::Reader;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZero;
 use stored::StoredWalker;
 use walk::Walker;
@@ -69,6 +69,7 @@ pub(super) fn capture<T>(
             cancel,
             out,
             first_names: HashMap::new(),
+            as_they_are: HashSet::new(),
             found: 0,
             found_bytes: 0,
         }

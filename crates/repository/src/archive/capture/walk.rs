@@ -11,9 +11,9 @@ use crate::local::scan::{list_dir, open_dir, open_file};
 use crate::local::xattr::xattrs_of_fd;
 use crate::restic::mode::from_system;
 use crate::restic::node::NodeKind;
-use crate::substitute::is_companion;
+use crate::substitute::{is_companion, owner_of};
 use crate::{Cancel, Error, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -29,6 +29,8 @@ pub struct Walker<'a> {
     pub out: TaskWriter<'a>,
     /// Files with several names: the first one, and how many are still to come.
     pub first_names: HashMap<(u64, u64), (Vec<u8>, u64)>,
+    /// Files for which there was nothing else to store, on this host: what belongs to them is stored, too.
+    pub as_they_are: HashSet<PathBuf>,
     /// Entries other than directories.
     pub found: u64,
     /// Their content, bytes.
@@ -151,9 +153,12 @@ impl Walker<'_> {
             return Ok(None);
         }
         if !stat.is_dir() {
-            let substitute = self.options.substitute.as_deref();
             // Its content is part of another file's.
-            if substitute.is_some_and(|substitute| is_companion(substitute, &**place.dir, place.file)) {
+            if let Some(substitute) = self.options.substitute.as_deref()
+                && let Some(owner) = owner_of(substitute, place.file)
+                && is_companion(substitute, &**place.dir, place.file)
+                && !self.as_they_are.contains(&place.path.with_file_name(owner))
+            {
                 return Ok(None);
             }
             return self.other(place, &stat).map(|()| None);

@@ -13,7 +13,7 @@ use crate::restic::node::{Node, NodeKind};
 use crate::substitute::{self, is_meant};
 use crate::{Counters, Error, Id, Result, clock};
 use crossbeam_channel::{Receiver, Sender};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -47,6 +47,18 @@ pub struct FileToRead {
     pub slot: usize,
     pub name: OsString,
     pub change: Change,
+    /// Files beside it that hold part of its content: to be read only if it has to be captured as it is.
+    pub companions: Vec<FileToRead>,
+}
+
+/// What the files of a batch come to.
+#[derive(Default)]
+struct Gathered {
+    /// Of small files, one after the other.
+    content: Vec<u8>,
+    small: Vec<SmallFile>,
+    /// Files that are to be read, too.
+    more: Vec<FileToRead>,
 }
 
 /// Parts of a file that are sent together: two are hashed in little more time than one.
@@ -88,17 +100,27 @@ impl Reader<'_, '_> {
             holder,
             files,
         } = batch;
-        let (mut content, mut small, mut finished) = (self.job.buffers.take(), Vec::with_capacity(files.len()), 0);
-        for FileToRead { slot, name, change } in files {
-            match self.read_file(&directory, &holder, slot, &name, change, &mut content) {
-                Ok(Some(file)) => small.push(file),
-                // Its blobs are on their way.
-                Ok(None) => continue,
-                Err(Failure::Entry(error)) => self.job.problem(&directory, &name, &error),
+        let mut gathered = Gathered {
+            content: self.job.buffers.take(),
+            small: Vec::with_capacity(files.len()),
+            more: files,
+        };
+        // The first one is taken first.
+        gathered.more.reverse();
+        let mut finished = 0;
+        while let Some(file) = gathered.more.pop() {
+            let name = file.name.clone();
+            match self.read_file(&directory, &holder, file, &mut gathered) {
+                Ok(Sent::Later) => finished += 1,
+                Ok(Sent::Already) => {}
+                Err(Failure::Entry(error)) => {
+                    self.job.problem(&directory, &name, &error);
+                    finished += 1;
+                }
                 Err(Failure::Backup(error)) => return Err(error),
             }
-            finished += 1;
         }
+        let Gathered { content, small, .. } = gathered;
         if finished == 0 {
             self.job.buffers.put(content);
             return Ok(());
@@ -116,18 +138,15 @@ impl Reader<'_, '_> {
         self.work.send(work).map_err(|_| Error::Interrupted)
     }
 
-    /// A file that was read whole, or `None` if its blobs are sent one by one.
     fn read_file(
         &self,
         directory: &Arc<Directory>,
         holder: &OwnedFd,
-        slot: usize,
-        name: &OsStr,
-        change: Change,
-        content: &mut Vec<u8>,
-    ) -> std::result::Result<Option<SmallFile>, Failure> {
-        let (file, stat) = open_settled(holder, name)?;
-        let read = self.read_open(directory, slot, name, change, (&file, &stat), content);
+        to_read: FileToRead,
+        gathered: &mut Gathered,
+    ) -> std::result::Result<Sent, Failure> {
+        let (file, stat) = open_settled(holder, &to_read.name)?;
+        let read = self.read_open(directory, to_read, (&file, &stat), gathered);
         if let Some(substitute) = self.job.options.substitute.as_deref() {
             substitute::close(substitute, file, &stat);
         }
@@ -137,63 +156,60 @@ impl Reader<'_, '_> {
     fn read_open(
         &self,
         directory: &Arc<Directory>,
-        slot: usize,
-        name: &OsStr,
-        change: Change,
+        to_read: FileToRead,
         (file, stat): (&File, &Stat),
-        content: &mut Vec<u8>,
-    ) -> std::result::Result<Option<SmallFile>, Failure> {
-        let mut node = node_from_stat(name, stat, &self.job.users);
+        gathered: &mut Gathered,
+    ) -> std::result::Result<Sent, Failure> {
+        let FileToRead {
+            slot,
+            name,
+            change,
+            companions,
+        } = to_read;
+        let mut node = node_from_stat(&name, stat, &self.job.users);
         node.extended_attributes = xattrs_of_fd(file)?;
         if self.job.options.with_atime {
             node.atime = accessed(file)?;
         }
-        if let Some(reader) = self.substituted(directory, name, file, stat) {
-            let large = LargeFile::begin(directory, slot, change, node);
-            let read = self.cut_all(&large, &mut StreamContent { reader });
-            self.end(large, read)?;
-            return Ok(None);
+        if let Some(substitute) = self.job.options.substitute.as_deref()
+            && is_meant(substitute, file, stat)
+        {
+            match substitute.open(&directory.path.join(&name)) {
+                Ok((reader, _)) => {
+                    let large = LargeFile::begin(directory, slot, change, node);
+                    let read = self.cut_all(&large, &mut StreamContent { reader });
+                    self.end(large, read)?;
+                    return Ok(Sent::Already);
+                }
+                Err(error) => {
+                    // It is captured as it is, and so is what belongs to it.
+                    self.job.problem(directory, &name, &error);
+                    directory.expect(companions.len());
+                    gathered.more.extend(companions);
+                }
+            }
         }
+        let content = &mut gathered.content;
         let start = content.len();
         if stat.size <= MIN_SIZE as u64 && read_small(file, stat.size as usize, content)? {
             if content.len() - start != stat.size as usize {
                 directory.taint();
                 Counters::add(&self.job.counts.changed_while_read, 1);
             }
-            return Ok(Some(SmallFile {
+            gathered.small.push(SmallFile {
                 slot,
                 node,
                 range: start..content.len(),
                 change,
-            }));
+            });
+            return Ok(Sent::Later);
         }
         content.truncate(start);
         let large = LargeFile::begin(directory, slot, change, node);
         let read = self.cut_all(&large, &mut FileContent::new(file, stat));
         let changed = self.notice_change(directory, file, stat);
         self.end(large, read.and_then(|()| Ok(changed?)))?;
-        Ok(None)
-    }
-
-    /// The content that is stored instead of the file's own.
-    fn substituted(
-        &self,
-        directory: &Arc<Directory>,
-        name: &OsStr,
-        file: &File,
-        stat: &Stat,
-    ) -> Option<Box<dyn io::Read + Send>> {
-        let substitute = self.job.options.substitute.as_deref()?;
-        if !is_meant(substitute, file, stat) {
-            return None;
-        }
-        match substitute.open(&directory.path.join(name)) {
-            Ok((reader, _)) => Some(reader),
-            Err(error) => {
-                self.job.problem(directory, name, &error);
-                None
-            }
-        }
+        Ok(Sent::Already)
     }
 
     /// The last act on a large file. A file that could not be read to the end is left out.
@@ -356,6 +372,14 @@ pub fn new_file(name: OsString) -> Node {
         gid: rustix::process::getgid().as_raw(),
         ..Node::new(name, NodeKind::File, 0o600)
     }
+}
+
+/// When a file that was read is on its way to be stored.
+enum Sent {
+    /// With the others of its batch.
+    Later,
+    /// Its blobs are.
+    Already,
 }
 
 /// What a failure concerns.

@@ -19,7 +19,7 @@ use crate::{Counters, Error, Id, Result, clock};
 use crossbeam_channel::Sender;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::{Condvar, Mutex};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
@@ -231,6 +231,7 @@ fn start_path(
                 slot,
                 name: name.to_owned(),
                 change,
+                companions: Vec::new(),
             },
         };
         job.expected.add(job.monitor, stat.size);
@@ -540,14 +541,16 @@ impl Scanned<'_, '_> {
     fn look_at_all(&mut self, entries: Vec<Listed>) -> Result<()> {
         self.before = self.job.read_parent_tree(self.directory.before());
         let unsettled = self.with_companions(&entries);
+        let (left_out, mut companions) = self.companions(&entries);
         for (slot, (name, stat)) in entries.into_iter().enumerate() {
             if stat.is_dir() {
                 self.add_directory(slot, name, stat);
-            } else if self.is_companion(&name) {
+            } else if left_out.contains(&slot) {
                 // Its content is part of another file's.
             } else if stat.is_file() {
                 let may_be_same = !unsettled.contains(&name);
-                self.add_file(slot, name, &stat, may_be_same)?;
+                let companions = companions.remove(&name).unwrap_or_default();
+                self.add_file(slot, name, &stat, may_be_same, companions)?;
             } else {
                 let known = self.before.as_ref().and_then(|tree| tree.find(&name));
                 capture_other(self.job, &self.directory, known, &self.fd, slot, &name, &stat);
@@ -559,6 +562,30 @@ impl Scanned<'_, '_> {
     fn is_companion(&self, name: &OsStr) -> bool {
         let substitute = self.job.options.substitute.as_deref();
         substitute.is_some_and(|substitute| is_companion(substitute, &*self.fd, name))
+    }
+
+    /// Places of files that hold part of another one's content, and the files by the name of that one.
+    fn companions(&self, entries: &[Listed]) -> (HashSet<usize>, HashMap<OsString, Vec<FileToRead>>) {
+        let (mut slots, mut by_owner) = (HashSet::new(), HashMap::<_, Vec<_>>::new());
+        let Some(substitute) = self.job.options.substitute.as_deref() else {
+            return (slots, by_owner);
+        };
+        for (slot, (name, stat)) in entries.iter().enumerate() {
+            if let Some(owner) = owner_of(substitute, name)
+                && stat.is_file()
+                && is_companion(substitute, &*self.fd, name)
+            {
+                slots.insert(slot);
+                let known = self.before.as_ref().and_then(|tree| tree.find(name));
+                by_owner.entry(owner.to_owned()).or_default().push(FileToRead {
+                    slot,
+                    name: name.clone(),
+                    change: if known.is_some() { Change::Changed } else { Change::New },
+                    companions: Vec::new(),
+                });
+            }
+        }
+        (slots, by_owner)
     }
 
     /// Files whose content may have changed although their own status has not.
@@ -586,7 +613,14 @@ impl Scanned<'_, '_> {
         });
     }
 
-    fn add_file(&mut self, slot: usize, name: OsString, stat: &Stat, may_be_same: bool) -> Result<()> {
+    fn add_file(
+        &mut self,
+        slot: usize,
+        name: OsString,
+        stat: &Stat,
+        may_be_same: bool,
+        companions: Vec<FileToRead>,
+    ) -> Result<()> {
         let known = self.before.as_ref().and_then(|tree| tree.find(&name));
         match take_over(self.job, known, &name, stat, may_be_same) {
             Ok(node) => {
@@ -596,7 +630,12 @@ impl Scanned<'_, '_> {
             }
             Err(change) => {
                 self.job.expected.add(self.job.monitor, stat.size);
-                self.batch.push(FileToRead { slot, name, change });
+                self.batch.push(FileToRead {
+                    slot,
+                    name,
+                    change,
+                    companions,
+                });
                 self.batch_bytes += stat.size;
                 if self.batch.len() >= BATCH_FILES || self.batch_bytes >= BATCH_BYTES {
                     self.send_batch()?;
