@@ -269,6 +269,10 @@ fn copy_locked(
         let now = facts::number(connection, "PRAGMA data_version").map_err(&wrong)?;
         if version.replace(now) != Some(now) {
             begun += 1;
+            // Somebody has just given it a write-ahead log: not all of it is in its file now.
+            if database.has_write_ahead_log(connection)? {
+                return Err(database.locked());
+            }
             start_again(file, copy).map_err(wrong_bytes())?;
         }
         let end = (begun <= RESTARTS).then(|| Instant::now() + HELD);
