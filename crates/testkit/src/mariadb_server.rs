@@ -107,7 +107,7 @@ impl MariadbServer {
     /// # Panics
     /// When it cannot be started.
     pub fn start_flavour(flavour: Flavour, options: &[&str]) -> Self {
-        Self::start_as(flavour, &in_memory(), options)
+        Self::start_flavour_in(flavour, &in_memory(), options)
     }
 
     /// The same in a directory.
@@ -115,10 +115,14 @@ impl MariadbServer {
     /// # Panics
     /// When it cannot be started.
     pub fn start_in(parent: &Path, options: &[&str]) -> Self {
-        Self::start_as(Flavour::Mariadb, parent, options)
+        Self::start_flavour_in(Flavour::Mariadb, parent, options)
     }
 
-    fn start_as(flavour: Flavour, parent: &Path, options: &[&str]) -> Self {
+    /// Another one in a directory.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_flavour_in(flavour: Flavour, parent: &Path, options: &[&str]) -> Self {
         let directory = tempfile::tempdir_in(parent).expect("a temporary directory can be made");
         let mut server = Self {
             directory,

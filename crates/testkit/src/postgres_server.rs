@@ -16,9 +16,11 @@ use tempfile::TempDir;
 const PROGRAMS: &str = "/usr/lib/postgresql";
 
 /// Servers of other versions, which `cargo xtask setup` installs: the version, and the directory.
-const OTHERS: [(u32, &str); 4] = [
+const OTHERS: [(u32, &str); 6] = [
     (12, "postgres-12.22.0-beta.15"),
+    (13, "postgres-13.23.0-beta.16"),
     (14, "postgres-14.23.0-beta.17"),
+    (16, "postgres-16.14.0-beta.17"),
     (17, "postgres-17.10.0-beta.17"),
     (18, "postgres-18.4.0-beta.17"),
 ];
@@ -55,7 +57,7 @@ impl PostgresServer {
         Self::start_with(parent, bin(), bin())
     }
 
-    /// The same of another version: 12, 14, 17 or 18.
+    /// The same of another version: 12, 13, 14, 16, 17 or 18.
     ///
     /// # Panics
     /// When it cannot be started.

@@ -5,7 +5,7 @@ use super::parts::Point;
 use super::selection::FilterArgs;
 use super::{Context, location_path};
 use crate::config::Misuse;
-use crate::engine::parts::{PutBackPlan, choose, source_of};
+use crate::engine::parts::{PutBackPlan, choose_of, source_of};
 use crate::exit::Exit;
 use crate::source::{PutBack, Stored, Surroundings};
 use serde_json::json;
@@ -64,7 +64,7 @@ pub fn run(wanted: &Wanted<'_>, context: &Context) -> anyhow::Result<Exit> {
     let config = &context.configuration()?.config;
     let mut progress = context.progress();
     let point = Point::open(wanted.snapshot, wanted.filter, context, &progress)?;
-    let chosen = choose(&point.manifest, wanted.part)?;
+    let chosen = choose_of(point.points(), &point.manifest, wanted.part, &progress)?;
     if chosen.len() > 1 && wanted.rename.is_some() {
         let hint = "Name one part, not several, to put it back under another name.";
         let parts: Vec<_> = chosen

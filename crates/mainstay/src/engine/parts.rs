@@ -5,7 +5,7 @@ use crate::config::Misuse;
 use crate::config::model::Config;
 use crate::explain;
 use crate::source::{self, Proof, PutBack, Restored, Source, Stored, Surroundings, Verdict, Workplace};
-use repository::points::{RestorePoints, Selected};
+use repository::points::{PointFilter, RestorePoint, RestorePoints, Selected};
 use repository::{Error, Monitor, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -75,6 +75,60 @@ pub fn choose(manifest: &Manifest, path: &Path) -> std::result::Result<Vec<Chose
         return Err(Misuse::new(message, "Choose another restore point."));
     }
     Ok(chosen)
+}
+
+/// The same of a restore point in a repository: where it does not hold all of that, the hint names the newest one of its job and host that does.
+///
+/// # Errors
+/// As [`choose`].
+pub fn choose_of(
+    points: &dyn RestorePoints,
+    manifest: &Manifest,
+    path: &Path,
+    monitor: &dyn Monitor,
+) -> std::result::Result<Vec<Chosen>, Misuse> {
+    choose(manifest, path).map_err(|misuse| match newest_with(points, manifest, path, monitor) {
+        Some(point) => {
+            let hint = format!(
+                "The newest restore point that holds it whole is `{}`.",
+                point.short_id()
+            );
+            Misuse { hint, ..misuse }
+        }
+        None => misuse,
+    })
+}
+
+/// So many are looked through for a hint: of a far repository each takes some requests.
+const MOST_FOR_HINT: usize = 100;
+
+/// What cannot be read is none: this is for a hint.
+fn newest_with(
+    points: &dyn RestorePoints,
+    manifest: &Manifest,
+    path: &Path,
+    monitor: &dyn Monitor,
+) -> Option<RestorePoint> {
+    let all = points.list(&PointFilter::default(), monitor).ok()?;
+    let own = all.into_iter().rev().filter(|point| is_of(point, manifest));
+    own.take(MOST_FOR_HINT).find(|point| {
+        let selected = Selected {
+            point: point.clone(),
+            subfolder: None,
+        };
+        manifest_of(points, &selected, monitor).is_ok_and(|other| choose(&other, path).is_ok())
+    })
+}
+
+/// Whether it is of the same host and job.
+fn is_of(point: &RestorePoint, manifest: &Manifest) -> bool {
+    match point {
+        RestorePoint::Snapshot(_, snapshot) => {
+            let label = super::job_tag(&manifest.job);
+            snapshot.hostname == manifest.host && snapshot.tags.iter().flatten().any(|tag| *tag == label)
+        }
+        RestorePoint::Archive(archive) => archive.host == manifest.host && archive.job == manifest.job,
+    }
 }
 
 fn chosen(part: &Part, path: &Path) -> Option<Chosen> {

@@ -194,6 +194,7 @@ fn commands_keep_the_contract() {
         "{renamed}"
     );
     // A program that fails, of a source that is not required: the archive goes on without it, too.
+    let whole = ["main", "archives"].map(|repository| newest(&jobs, repository));
     jobs.configure(&configuration(
         "      - files: ./data\n      - command: {run: ['false'], name: state}",
     ));
@@ -206,7 +207,8 @@ fn commands_keep_the_contract() {
         .map(|one| &one["error"])
         .collect();
     assert_eq!(stored, [&Value::Null, &Value::Null], "{report}");
-    for repository in ["main", "archives"] {
+    for (repository, whole) in ["main", "archives"].into_iter().zip(whole) {
+        assert_ne!(newest(&jobs, repository), whole);
         let broken = jobs.run(&[
             "-r",
             repository,
@@ -216,10 +218,23 @@ fn commands_keep_the_contract() {
             "/command/state",
             "--yes",
         ]);
-        assert!(broken.code == 2 && broken.stderr.contains("is not whole"), "{broken}");
+        let hint = format!("hint: The newest restore point that holds it whole is `{whole}`.\n");
+        assert!(
+            broken.code == 2 && broken.stderr.contains("is not whole") && broken.stderr.contains(&hint),
+            "{broken}"
+        );
         let drill = jobs.run(&["-r", repository, "drill", "latest", "--part", "/files"]);
         assert_eq!(drill.code, 0, "{drill}");
     }
+}
+
+/// What people call the newest restore point.
+fn newest(jobs: &Jobs, repository: &str) -> String {
+    let listed = jobs.run(&["-r", repository, "snapshots", "--json"]);
+    let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
+    let newest = listed.as_array().unwrap().last().unwrap();
+    let name = newest.get("short_id").or(newest.get("name")).unwrap();
+    name.as_str().unwrap().to_owned()
 }
 
 #[test]

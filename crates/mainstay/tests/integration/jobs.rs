@@ -49,12 +49,18 @@ impl Jobs {
             .env_remove("MAINSTAY_REPOSITORY")
             .env_remove("MAINSTAY_PASSWORD_FILE")
             .env("MAINSTAY_STATE_DIR", self.scene.path("state"));
-        if let Some(programs) = &self.programs {
-            let others = if self.no_others { "" } else { ":/usr/bin:/bin" };
-            command.env("PATH", format!("{}{others}", programs.display()));
+        if let Some(path) = self.search_path() {
+            command.env("PATH", path);
         }
         command.args(["--config", "mainstay.yaml"]).args(arguments);
         command
+    }
+
+    /// Where programs are looked for, if not where the system has them.
+    fn search_path(&self) -> Option<String> {
+        let programs = self.programs.as_ref()?;
+        let others = if self.no_others { "" } else { ":/usr/bin:/bin" };
+        Some(format!("{}{others}", programs.display()))
     }
 
     pub fn run(&self, arguments: &[&str]) -> Ended {
@@ -65,9 +71,10 @@ impl Jobs {
     #[expect(clippy::disallowed_methods, reason = "a test that kills the running program")]
     pub fn start(&self, arguments: &[&str]) -> std::process::Child {
         let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("mainstay"));
+        let path = self.search_path().unwrap_or_else(|| "/usr/bin:/bin".to_owned());
         command
             .env_clear()
-            .envs([("PATH", "/usr/bin:/bin".into()), ("HOME", self.scene.path("home"))])
+            .envs([("PATH", path.into()), ("HOME", self.scene.path("home"))])
             .env("MAINSTAY_STATE_DIR", self.scene.path("state"))
             .current_dir(self.scene.path("."));
         let command = command.args(["--config", "mainstay.yaml"]).args(arguments);

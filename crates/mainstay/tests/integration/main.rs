@@ -68,6 +68,7 @@ mod object_lock;
 mod one_reading;
 mod oracle;
 mod peer;
+mod postgis;
 mod postgres;
 mod postgres_versions;
 mod purge;

@@ -91,6 +91,20 @@ fn assert_kept(version: u32, clients: &str) {
         assert_eq!(restored.code, 0, "{version}: {restored}");
         assert_eq!(server.sql(name, ROWS), EXPECTED);
     }
+    // Over itself, after something was lost.
+    server.sql("app", "DROP VIEW sums; DELETE FROM parted WHERE n > 7");
+    let restored = jobs.run(&[
+        "-r",
+        "main",
+        "restore",
+        "latest",
+        "--yes",
+        "--part",
+        "/postgres/main/app.dump",
+        "--overwrite",
+    ]);
+    assert_eq!(restored.code, 0, "{version}: {restored}");
+    assert_eq!(server.sql("app", ROWS), EXPECTED);
     let roles = jobs.run(&[
         "-r",
         "main",
@@ -115,8 +129,18 @@ fn heavy_postgres_12_is_captured_by_the_nearest_programs() {
 }
 
 #[test]
+fn heavy_postgres_13_is_captured_by_the_nearest_programs() {
+    assert_kept(13, "15.");
+}
+
+#[test]
 fn heavy_postgres_14_is_captured_by_the_nearest_programs() {
     assert_kept(14, "15.");
+}
+
+#[test]
+fn heavy_postgres_16_is_captured_by_programs_on_the_search_path() {
+    assert_kept(16, "17.");
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn state(server: &RedisServer) -> String {
 fn a_redis_server_keeps_the_contract() {
     let server = RedisServer::start();
     fill(&server);
-    let jobs = jobs_of(&server);
+    let mut jobs = jobs_of(&server);
     Subject {
         jobs: &jobs,
         repositories: &["main", "archives"],
@@ -109,6 +109,22 @@ fn a_redis_server_keeps_the_contract() {
     // The password is nowhere.
     let manifest = jobs.restic("main", &["dump", "latest", "/mainstay.json"]);
     assert!(!manifest.contains("hush"), "{manifest}");
+    // Where only the client is installed, nothing is changed, and another way is named.
+    let clients = jobs.scene.path("clients");
+    fs::create_dir(&clients).unwrap();
+    std::os::unix::fs::symlink("/usr/bin/redis-cli", clients.join("redis-cli")).unwrap();
+    jobs.programs = Some(clients);
+    jobs.no_others = true;
+    let before = state(&server);
+    let restore = ["-r", "main", "restore", "latest", "--yes", "--overwrite", "--part"];
+    let refused = jobs.run(&[&restore[..], &["/redis/cache"]].concat());
+    assert!(
+        refused.code == 2
+            && refused.stderr.contains("can be started here, and nothing was changed")
+            && refused.stderr.contains("`--as FILE`"),
+        "{refused}"
+    );
+    assert_eq!(state(&server), before);
 }
 
 /// Its own programs and no others: the client has another name, and a drill starts its server.

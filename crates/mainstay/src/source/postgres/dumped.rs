@@ -143,6 +143,18 @@ impl<'a> Dumped<'a> {
         }
     }
 
+    /// Write what comes when rows are there.
+    ///
+    /// # Errors
+    /// As [`write_all`](Self::write_all).
+    pub fn write_constraints(&self, clients: &Clients, out: &mut (dyn Write + Send)) -> Result<()> {
+        match self.layout {
+            Layout::Custom => self.through_pg_restore(clients, &["--section=post-data"], out),
+            Layout::Directory => self.copy(&[self.file(AFTER)], out),
+            Layout::Plain => Err(Error::Verification("plain SQL has no sections".to_owned())),
+        }
+    }
+
     /// Write the rows of some tables, and nothing else.
     ///
     /// # Errors

@@ -145,7 +145,8 @@ fn index_on(statement: &str) -> Option<&str> {
     Some(on.strip_prefix("ONLY ").unwrap_or(on))
 }
 
-fn table_of(sql: &str) -> Option<TableName> {
+/// The table that SQL begins with.
+pub fn table_of(sql: &str) -> Option<TableName> {
     let (schema, rest) = first_name(sql)?;
     let (name, _) = first_name(rest.strip_prefix('.')?)?;
     Some(TableName::new(schema, name))

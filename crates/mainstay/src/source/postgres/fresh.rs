@@ -66,6 +66,32 @@ pub fn make(
     Ok(dropped?)
 }
 
+/// Have a database with the properties of `dumped` beside `target` for as long as `work` takes.
+///
+/// # Errors
+/// The server's, and those of `work`; if the database is left over, the message says so.
+pub fn meanwhile<T>(
+    server: &Server,
+    dumped: &Dumped<'_>,
+    target: &str,
+    work: impl FnOnce(&str) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let fresh = other_name(target, "new");
+    let owner = dumped.with_owner.then_some(dumped.properties.owner.as_str());
+    let create = dumped.properties.create(&fresh, owner, server.major());
+    server.execute(&server.maintenance, &create)?;
+    let marked = Mark::Fresh.set(server, &fresh).map_err(anyhow::Error::from);
+    let done = marked.and_then(|()| work(&fresh));
+    let dropped = drop_database(server, &fresh);
+    let left = || format!("the database `{fresh}` is left over");
+    match dropped {
+        Ok(()) => done,
+        Err(error) => done
+            .and(Err(error.into()))
+            .map_err(|error: anyhow::Error| error.context(left())),
+    }
+}
+
 /// The same server, without a connection to the database that is to be replaced.
 fn beside(server: &Server, target: &str) -> Server {
     let mut beside = server.clone();

@@ -12,6 +12,7 @@ mod errors;
 mod fill;
 mod fresh;
 mod globals;
+mod gone;
 mod incomplete;
 mod lazy;
 mod moment;

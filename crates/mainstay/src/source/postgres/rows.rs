@@ -1,8 +1,9 @@
-//! Putting the rows of one table, or of all tables of a schema, back.
+//! Putting one table, or all tables of a schema, back: their rows, and what is gone as a whole.
 
 use super::catalog::parsed;
 use super::dumped::Dumped;
 use super::fresh;
+use super::gone::{self, Gone};
 use super::names::{TableName, ident, literal, unescape};
 use super::replace::Target;
 use super::restore::check_roles;
@@ -94,21 +95,24 @@ fn into_existing<'a>(
     overwrite: bool,
 ) -> anyhow::Result<Plan<'a>> {
     let mut session = Session::open(&server, &name)?;
-    let mut has_rows = Vec::new();
+    let (mut there, mut gone, mut has_rows) = (Vec::new(), Vec::new(), Vec::new());
     for table in &tables {
-        let exists = format!("SELECT pg_catalog.to_regclass({}) IS NOT NULL;", literal(&table.sql()));
-        let exists = parsed::<bool>(&mut session, &as_json(&exists))?;
-        if exists.first() != Some(&true) {
-            let message = format!("the database `{name}` has no table `{table}`, and nothing was changed");
-            let hint = "Restore its rows into a new database with `--as NAME`, and move the table from there.";
-            return Err(Misuse::new(message, hint).into());
+        if !gone::has(&mut session, table)? {
+            if !dumped.has_sections() {
+                let message = format!("the database `{name}` has no table `{table}`, and nothing was changed");
+                let hint = "Restore the whole database with `--as NAME`: plain SQL cannot be taken apart.";
+                return Err(Misuse::new(message, hint).into());
+            }
+            gone.push(table.clone());
+            continue;
         }
+        there.push(table.clone());
         let filled = format!("SELECT EXISTS (SELECT FROM ONLY {});", table.sql());
         if parsed::<bool>(&mut session, &as_json(&filled))?.first() == Some(&true) {
             has_rows.push(table.clone());
         }
     }
-    let frame = Frame::of(&mut session, &tables)?;
+    let frame = Frame::of(&mut session, &there)?;
     session.close()?;
     if !has_rows.is_empty() && !overwrite {
         let message = format!("{} of `{name}` has rows, and nothing was changed", shown(&has_rows));
@@ -116,16 +120,39 @@ fn into_existing<'a>(
         return Err(Misuse::new(message, hint).into());
     }
     let what = if has_rows.is_empty() { "restore" } else { "replace" };
-    let steps = vec![format!(
+    let mut steps = Vec::new();
+    if !gone.is_empty() {
+        steps.extend([
+            format!(
+                "make a database beside `{name}` on `{}` with all definitions and no rows, and drop it at the end",
+                server.name()
+            ),
+            format!(
+                "make {}, which `{name}` does not have, as they were, with indexes, constraints, triggers and rights",
+                shown(&gone)
+            ),
+        ]);
+    }
+    steps.push(format!(
         "{what} the rows of {} in the database `{name}` on `{}`, all or none; foreign keys are checked again",
         shown(&tables),
         server.name()
-    )];
+    ));
     let execute = move || {
+        let made = if gone.is_empty() {
+            None
+        } else {
+            check_roles(&server, &dumped)?;
+            let made = Gone::of(&server, &dumped, &name, &gone);
+            Some(made.map_err(|error| error.context(format!("the restore failed, and `{name}` is as it was")))?)
+        };
         let run = script::run(&server, &name, Mode::AllOrNothing, |out| {
+            let made = made.as_ref();
+            write_text(out, made.map_or("", |made| &made.before))?;
             write_text(out, SETTINGS)?;
             write_text(out, &frame.before)?;
             dumped.write_rows(&server.clients, &tables, out)?;
+            write_text(out, made.map_or("", |made| &made.after))?;
             write_text(out, &frame.after)
         });
         run.map_err(|error| error.context(format!("the restore failed, and `{name}` is as it was")))?;
@@ -139,6 +166,7 @@ fn into_existing<'a>(
 
 /// What is done around writing rows: triggers do not see them, foreign keys do not depend on their order, and checks that did not hold for
 /// old rows do not hold them up.
+#[derive(Default)]
 struct Frame {
     before: String,
     after: String,
@@ -146,11 +174,10 @@ struct Frame {
 
 impl Frame {
     fn of(session: &mut Session, tables: &[TableName]) -> Result<Self> {
-        let list: Vec<String> = tables
-            .iter()
-            .map(|table| format!("{}::regclass", literal(&table.sql())))
-            .collect();
-        let list = list.join(", ");
+        if tables.is_empty() {
+            return Ok(Self::default());
+        }
+        let list = gone::regclasses(tables);
         let names: Vec<String> = tables.iter().map(TableName::sql).collect();
         let (mut before, mut after) = (Vec::new(), Vec::new());
         for (table, key, definition, comment) in constraints(session, &list)? {

@@ -193,7 +193,8 @@ impl Source for RedisSource {
         }
         let execute = move || {
             let workplace = Workplace::new(&tempfile::env::temp_dir(), "restore")?;
-            let mut scratch = Scratch::start(stored, &data, workplace.path(), surroundings.cancel)?;
+            let scratch = Scratch::start(stored, &data, workplace.path(), surroundings.cancel);
+            let mut scratch = scratch.map_err(or_by_file)?;
             if scratch.has(incomplete::MARK)? {
                 return Err(incomplete::captured().into());
             }
@@ -269,6 +270,26 @@ impl Source for RedisSource {
         proof.add("every key can be read", Verdict::Passed);
         proof.counts.push((there, "key".to_owned()));
         Ok(proof)
+    }
+}
+
+/// Without a server program on this host, there is another way.
+fn or_by_file(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Misuse>() {
+        Ok(misuse) => {
+            let hint = format!(
+                "{} Or write a file with `--as FILE`, and start the stopped server from it.",
+                misuse.hint
+            );
+            let message = format!("{}, and nothing was changed", misuse.message);
+            Misuse {
+                message,
+                hint,
+                ..misuse
+            }
+            .into()
+        }
+        Err(error) => error,
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::databases::{Scene, Server, Victim};
 use super::disks::Disk;
-use super::servers::{MARIADB, source_of, with_app};
+use super::servers::{MARIADB, MYSQL, mysql_source_of, source_of, with_app, with_mysql};
 use crate::jobs::{Jobs, rounds};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Output;
-use testkit::mariadb_server::MariadbServer;
+use testkit::mariadb_server::{Flavour, MariadbServer};
 use testkit::postgres_server::{PASSWORD, PostgresServer};
 use testkit::proxy::Proxy;
 
@@ -80,20 +80,31 @@ fn heavy_postgres_with_a_file_for_each_table_survives_a_network_that_breaks() {
     assert_far_postgres(", parallel: 2", "/postgres/main/app");
 }
 
-#[test]
-fn heavy_mariadb_survives_a_network_that_breaks() {
-    let server = MariadbServer::start();
-    server.sql(MARIADB);
+fn assert_far(kind: &str, flavour: Flavour, content: &str) {
+    let server = MariadbServer::start_flavour(flavour, &[]);
+    server.sql(content);
     server.sql("CREATE USER far@'%' IDENTIFIED BY 'hush'; GRANT ALL PRIVILEGES ON *.* TO far@'%' WITH GRANT OPTION");
     let port = server.port();
     let server = Far::new(server, port);
     let source = format!(
-        "      - mariadb: {{host: 127.0.0.1, port: {}, user: far, password: {{file: dbpassword}}, name: main, databases: [app]}}",
+        "      - {kind}: {{host: 127.0.0.1, port: {}, user: far, password: {{file: dbpassword}}, name: main, databases: [app]}}",
         server.network.address().port()
     );
-    let mut scene = Scene::with(server, with_password("hush"), &source, "/mysql/main/app.sql");
+    let mut jobs = with_password("hush");
+    jobs.programs = Some(flavour.programs());
+    let mut scene = Scene::with(server, jobs, &source, "/mysql/main/app.sql");
     scene.assert_captures();
     scene.assert_restores();
+}
+
+#[test]
+fn heavy_mariadb_survives_a_network_that_breaks() {
+    assert_far("mariadb", Flavour::Mariadb, MARIADB);
+}
+
+#[test]
+fn heavy_mysql_survives_a_network_that_breaks() {
+    assert_far("mysql", Flavour::Mysql, MYSQL);
 }
 
 /// A disk on which there is less room for a while.
@@ -230,6 +241,17 @@ fn heavy_mariadb_survives_a_disk_that_is_full() {
         "      - mariadb: {{host: {}, name: main, user: root, databases: [app]}}",
         server.socket().display()
     );
+    let mut scene = Scene::with(server, jobs, &source, "/mysql/main/app.sql");
+    assert_restores_to_a_full_disk(&mut scene, Crowded::new(disk), 120 << 20);
+}
+
+#[test]
+fn heavy_mysql_survives_a_disk_that_is_full() {
+    let jobs = with_mysql();
+    let disk = Disk::mount(jobs.scene.path("server"), "size=600m,mode=0777");
+    let server = MariadbServer::start_flavour_in(Flavour::Mysql, disk.path(), &["--innodb-flush-log-at-trx-commit=2"]);
+    server.sql(MYSQL);
+    let source = mysql_source_of(&server);
     let mut scene = Scene::with(server, jobs, &source, "/mysql/main/app.sql");
     assert_restores_to_a_full_disk(&mut scene, Crowded::new(disk), 120 << 20);
 }

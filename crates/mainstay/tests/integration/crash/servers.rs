@@ -4,7 +4,7 @@ use super::databases::{Scene, Server, Victim};
 use crate::jobs::Jobs;
 use std::fs;
 use std::path::PathBuf;
-use testkit::mariadb_server::MariadbServer;
+use testkit::mariadb_server::{Flavour, MariadbServer};
 use testkit::postgres_server::PostgresServer;
 use testkit::redis_server::RedisServer;
 
@@ -110,7 +110,7 @@ impl Server for MariadbServer {
     }
 
     fn change(&self) {
-        self.sql("DELETE FROM app.large WHERE n % 2 = 0; CREATE INDEX IF NOT EXISTS other ON app.small (n)");
+        self.sql("DELETE FROM app.large WHERE n % 2 = 0; CREATE INDEX other ON app.small (n)");
     }
 
     fn is_marked(&self) -> bool {
@@ -124,6 +124,39 @@ CREATE DATABASE app; USE app;
 CREATE TABLE large (n INT PRIMARY KEY, text TEXT) SELECT seq AS n, REPEAT(MD5(seq), 10) AS text FROM seq_1_to_100000;
 CREATE TABLE small (n INT PRIMARY KEY, text TEXT) SELECT seq AS n, MD5(seq) AS text FROM seq_1_to_1000;
 ";
+
+/// The same for MySQL, which has no engine for sequences of numbers.
+pub const MYSQL: &str = "
+CREATE DATABASE app; USE app;
+SET cte_max_recursion_depth = 100000;
+CREATE TABLE large (n INT PRIMARY KEY, text TEXT)
+    WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100000) SELECT n, REPEAT(SHA2(n, 0), 5) AS text FROM numbers;
+CREATE TABLE small (n INT PRIMARY KEY, text TEXT) SELECT n, HEX(n) AS text FROM large WHERE n <= 1000;
+";
+
+/// Jobs with the programs of MySQL.
+pub fn with_mysql() -> Jobs {
+    let mut jobs = Jobs::new("");
+    jobs.programs = Some(Flavour::Mysql.programs());
+    jobs
+}
+
+/// What captures `app` of a MySQL on this host.
+pub fn mysql_source_of(server: &MariadbServer) -> String {
+    let socket = server.socket();
+    let socket = socket.display();
+    format!("      - mysql: {{host: {socket}, name: main, user: root, databases: [app]}}")
+}
+
+#[test]
+fn heavy_mysql_survives_whoever_dies() {
+    let server = MariadbServer::start_flavour(Flavour::Mysql, &["--innodb-flush-log-at-trx-commit=2"]);
+    server.sql(MYSQL);
+    let source = mysql_source_of(&server);
+    let mut scene = Scene::with(server, with_mysql(), &source, "/mysql/main/app.sql");
+    scene.assert_captures();
+    scene.assert_restores();
+}
 
 #[test]
 fn heavy_mariadb_survives_whoever_dies() {
