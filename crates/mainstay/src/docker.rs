@@ -3,6 +3,10 @@
 //! The API can start a program, but neither end it nor signal it. So a shell, which the images of databases have, says the number of its
 //! process first and becomes the program then; a second program can end it by that number.
 
+mod scratch;
+
+pub use scratch::{Image, ScratchContainer};
+
 use crate::exec::{Child, Input, Running, Surroundings};
 use bollard::Docker;
 use bollard::container::LogOutput;
@@ -52,6 +56,15 @@ pub enum Error {
     /// It does not run.
     #[error("the container `{0}` is not running")]
     NotRunning(String),
+    /// The engine does not have this image.
+    #[error("the image `{0}` is not there")]
+    NoImage(String),
+    /// A container of ours is not there any more.
+    #[error("the container of the drill has ended under it")]
+    Ended,
+    /// A container of ours is still there.
+    #[error("the container `{0}` of the drill could not be removed")]
+    Left(String),
     /// The engine refuses something.
     #[error("the Docker engine failed to {operation}")]
     Api {
@@ -76,6 +89,11 @@ impl Error {
             Self::NotFound { running, .. } => format!("Those that run are: {}.", running.join(", ")),
             Self::NoVolume(_) => "`docker volume ls` shows those that there are.".to_owned(),
             Self::NotRunning(name) => format!("Start it with `docker start {name}`."),
+            Self::NoImage(name) => {
+                format!("Fetch it with `docker pull {name}`, or name another one with `drill_image`.")
+            }
+            Self::Ended => "Look whether the host ran out of memory or space, or somebody removed it.".to_owned(),
+            Self::Left(name) => format!("Remove it with `docker rm --force --volumes {name}`."),
             Self::Api { .. } => "Look at the engine's log.".to_owned(),
         }
     }
@@ -125,6 +143,13 @@ impl Engine {
         })
     }
 
+    async fn not_found(&self, name: &str) -> Error {
+        Error::NotFound {
+            name: name.to_owned(),
+            running: self.running().await,
+        }
+    }
+
     async fn running(&self) -> Vec<String> {
         let listed = self.docker.list_containers(None::<ListContainersOptions>).await;
         let names = listed
@@ -151,10 +176,7 @@ impl Container {
             {
                 Ok(inspected) => Ok(inspected),
                 Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
-                    Err(Error::NotFound {
-                        name: name.to_owned(),
-                        running: engine.running().await,
-                    })
+                    Err(engine.not_found(name).await)
                 }
                 Err(source) => Err(Error::Api {
                     operation: "describe a container",
@@ -256,6 +278,7 @@ fn options(words: &[OsString], surroundings: &Surroundings) -> io::Result<Create
         attach_stdin: Some(surroundings.input != Input::Nothing),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
+        user: surroundings.user.map(|user| format!("{}:{}", user.id, user.group)),
         env: Some(surroundings.variables.iter().map(variable).collect::<io::Result<_>>()?),
         cmd: Some(command),
         working_dir: surroundings

@@ -181,22 +181,6 @@ pub struct User {
     pub group: u32,
 }
 
-impl User {
-    /// The first of these users that there is.
-    pub fn find(names: &[&str]) -> Option<Self> {
-        let number = |option: &str, name: &str| {
-            let printed = output_of(&["id", option, name].map(OsString::from)).ok()?;
-            String::from_utf8_lossy(&printed).trim().parse().ok()
-        };
-        names.iter().find_map(|name| {
-            Some(Self {
-                id: number("-u", name)?,
-                group: number("-g", name)?,
-            })
-        })
-    }
-}
-
 impl Running {
     /// Start the first word with the others as its arguments.
     pub fn start(words: &[OsString]) -> Result<Self, Error> {

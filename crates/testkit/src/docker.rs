@@ -3,13 +3,21 @@
 //! No image can be fetched where tests run. A container's image is empty but for links; it sees `/usr` of the host, read-only, and so
 //! has a real PostgreSQL or whatever is installed.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
+use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+/// What scripts of databases use.
+const TOOLS: [&str; 28] = [
+    "sh", "cat", "id", "mkdir", "chown", "chmod", "test", "sleep", "kill", "sed", "grep", "dirname", "basename",
+    "hostname", "uname", "rm", "touch", "ln", "ls", "head", "tail", "env", "mv", "expr", "cut", "tr", "cp", "true",
+];
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -99,6 +107,97 @@ impl DockerEngine {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// An image that needs nothing of this host: it holds `files`, which are programs and directories, with the libraries of the programs
+    /// and what scripts use. Programs are looked for along `path`. Whoever starts it as it is gets an error.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[expect(clippy::disallowed_methods, reason = "exec.rs belongs to the product")]
+    pub fn import_whole(&self, image: &str, files: &[&Path], path: &str) {
+        let root = self.directory.path().join("whole");
+        for directory in ["etc", "root", "tmp", "run", "var/run/postgresql"] {
+            fs::create_dir_all(root.join(directory)).expect("a directory");
+            let mode = Permissions::from_mode(0o1777);
+            fs::set_permissions(root.join(directory), mode).expect("the directory is ours");
+        }
+        for file in ["passwd", "group"] {
+            fs::copy(Path::new("/etc").join(file), root.join("etc").join(file)).expect("a file of the system");
+        }
+        let tools = TOOLS.map(|tool| PathBuf::from("/usr/bin").join(tool));
+        let mut all: BTreeSet<PathBuf> = files.iter().map(|file| file.to_path_buf()).chain(tools).collect();
+        all.insert("/bin/sh".into());
+        let programs: Vec<PathBuf> = all.iter().flat_map(|file| programs_in(file)).collect();
+        let output = Command::new("ldd").args(programs).output().expect("ldd is installed");
+        let libraries = String::from_utf8_lossy(&output.stdout).into_owned();
+        let words = libraries
+            .split_whitespace()
+            .filter(|word| word.starts_with('/') && !word.ends_with(':'));
+        all.extend(words.map(PathBuf::from));
+        // Without entries of their own, the engine makes them so that only root gets through.
+        for parent in all.iter().filter_map(|file| file.parent()?.strip_prefix("/").ok()) {
+            fs::create_dir_all(root.join(parent)).expect("a directory");
+        }
+        let tar = self.directory.path().join("image.tar");
+        let mut command = Command::new("tar");
+        // Its library is larger than everything else, and it is only needed where it is.
+        command
+            .args(["--dereference", "--hard-dereference", "--exclude=*llvmjit*", "-cf"])
+            .arg(&tar);
+        command.arg("-C").arg(&root).arg(".").args(["-C", "/"]);
+        command.args(all.iter().map(|file| file.strip_prefix("/").expect("an absolute path")));
+        assert!(command.status().is_ok_and(|status| status.success()), "tar failed");
+        let path = format!("ENV PATH={path}:/usr/bin:/bin");
+        let entry = "ENTRYPOINT [\"sh\", \"-c\", \"exit 42\"]";
+        let imported = self.docker(&[
+            "import",
+            "--change",
+            &path,
+            "--change",
+            entry,
+            &tar.to_string_lossy(),
+            image,
+        ]);
+        let error = String::from_utf8_lossy(&imported.stderr);
+        assert!(imported.status.success(), "{error}");
+    }
+
+    /// Start a container of an image that is there, which runs a script, with more options of `docker run`.
+    ///
+    /// # Panics
+    /// When the engine refuses.
+    pub fn run_script(&self, container: &str, image: &str, options: &[&str], script: &str) {
+        let run = [
+            "run",
+            "--detach",
+            "--network=none",
+            "--entrypoint=sh",
+            "--name",
+            container,
+        ];
+        let output = self.docker(&[&run[..], options, &[image, "-c", script]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// What `docker` prints, which has to succeed.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn told(&self, arguments: &[&str]) -> String {
+        let output = self.docker(arguments);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {error}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// End it as if its host failed.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn kill(&mut self) {
+        self.daemon.kill().expect("it is our child");
+        self.daemon.wait().expect("it is our child");
+    }
+
     /// An image with nothing in it but what finds the programs in `/usr`.
     #[expect(clippy::disallowed_methods, reason = "exec.rs belongs to the product")]
     fn import(&self, image: &str) {
@@ -131,6 +230,21 @@ impl DockerEngine {
             "{}",
             String::from_utf8_lossy(&imported.stderr)
         );
+    }
+}
+
+/// Files that the system starts or loads, at `path` and below.
+fn programs_in(path: &Path) -> Vec<PathBuf> {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).expect("a directory").flatten();
+        return entries.flat_map(|entry| programs_in(&entry.path())).collect();
+    }
+    let mut begin = [0; 4];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut begin));
+    if read.is_ok() && begin == *b"\x7fELF" && !path.to_string_lossy().contains("llvmjit") {
+        vec![path.to_owned()]
+    } else {
+        Vec::new()
     }
 }
 

@@ -17,7 +17,8 @@ const EXAMPLES: &str = "Examples:
   mainstay drill latest --part /postgres/main/app --scratch /mnt/large
 
 Each part of what a job captured is restored into an empty directory below --scratch, tested there as its source knows how,
-and removed again. What is in use is not touched. The exit code is 20 if a part is not proven to be restorable.";
+and removed again. Databases are restored into a server of their own, by the programs of this host, or else in a container of
+their image that is removed again. What is in use is not touched. The exit code is 20 if a part is not proven to be restorable.";
 
 /// Options of `drill`.
 #[derive(Debug, clap::Args)]
@@ -81,7 +82,7 @@ fn to_text(drilled: &[Drilled]) -> String {
             (false, true) => "UNPROVEN",
             (false, false) => "FAILED",
         };
-        text.push_str(&format!("{state:<7} {} in {took}\n", one.part.display()));
+        text.push_str(&format!("{state:<7} {} in {took}{}\n", one.part.display(), place(one)));
         for check in &one.proof.checks {
             match &check.verdict {
                 Verdict::Passed => {}
@@ -97,6 +98,14 @@ fn to_text(drilled: &[Drilled]) -> String {
     }
     text.push_str(&verdict(drilled));
     text
+}
+
+/// Where it was tested, if that was a server.
+fn place(one: &Drilled) -> String {
+    let on = one.proof.server.as_ref().map(|server| format!(", on {server}"));
+    let image = one.proof.image.as_ref();
+    let of = image.map(|image| format!(" in a container of the image `{image}`"));
+    [on, of].into_iter().flatten().collect()
 }
 
 /// Nothing is wrong with it as far as it was tested, which is not far enough.

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A server on this host. Dropped, it is killed.
+/// A server, here or in a container. Dropped, it is killed.
 #[derive(Debug)]
 pub struct OwnServer {
     ending: Ending,
@@ -16,16 +16,22 @@ pub struct OwnServer {
 }
 
 impl OwnServer {
-    /// Start it. What it prints is left out. `at_our_end` is what it gets when we are gone.
+    /// Start it. What it prints is left out. `at_our_end` is what it gets when we are gone; in a container,
+    /// which ends with us, nothing.
     ///
     /// # Errors
     /// If it cannot be started.
-    pub fn start(words: &[OsString], surroundings: Surroundings, at_our_end: Signal) -> Result<Self, exec::Error> {
+    pub fn start(
+        programs: &Programs,
+        words: &[OsString],
+        surroundings: Surroundings,
+        at_our_end: Signal,
+    ) -> Result<Self, exec::Error> {
         let surroundings = Surroundings {
             at_our_end: Some(at_our_end),
             ..surroundings
         };
-        let (mut stdout, ending) = Programs::Host.start(words, &surroundings)?.split();
+        let (mut stdout, ending) = programs.start(words, &surroundings)?.split();
         let has_ended = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&has_ended);
         std::thread::spawn(move || {

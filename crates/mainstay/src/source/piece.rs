@@ -1,6 +1,8 @@
 //! What a source captures: parts, each of which can be restored by itself.
 
 use super::logical;
+use super::program::Programs;
+use super::room::IMAGE;
 use crate::engine::manifest::{Facts, Grade};
 use parking_lot::Mutex;
 use repository::{Error, Result};
@@ -20,6 +22,19 @@ pub struct Piece {
     pub items: Vec<Item>,
     /// What is known of it, filled in until its last item has been read.
     pub facts: Arc<Mutex<Facts>>,
+}
+
+impl Piece {
+    /// Note the image that the programs come from which capture these: a drill restores into it when its container is gone.
+    pub fn all_of_image(pieces: Vec<Self>, programs: &Programs) -> Vec<Self> {
+        if let Programs::Container(container) = programs {
+            for piece in &pieces {
+                let image = container.image.clone().into();
+                piece.facts.lock().more.insert(IMAGE.to_owned(), image);
+            }
+        }
+        pieces
+    }
 }
 
 /// One thing that goes into a snapshot.

@@ -9,6 +9,12 @@ pub struct Proof {
     pub checks: Vec<Check>,
     /// What is there, counted: `(12, "workflow")`.
     pub counts: Vec<(u64, String)>,
+    /// The server that it was tested on, such as `PostgreSQL 15.4`, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// The image that the server was started from, unless its programs are on this host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// Whatever else passed, it was not restored: so nothing is proven.
     #[serde(skip)]
     is_unproven: bool,
@@ -43,6 +49,14 @@ pub enum Verdict {
 }
 
 impl Proof {
+    /// Nothing yet, on this server.
+    pub fn on(server: String) -> Self {
+        Self {
+            server: Some(server),
+            ..Self::default()
+        }
+    }
+
     /// Add a test that passes if what was found is what was expected.
     pub fn compare<T: PartialEq + std::fmt::Display>(&mut self, what: impl Into<String>, expected: T, found: T) {
         let verdict = if expected == found {

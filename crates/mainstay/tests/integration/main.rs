@@ -5,6 +5,7 @@
 //! * [`cli`]: the command line itself: exit codes, messages, hints, and each command once.
 //! * [`config`]: the configuration file: found, checked, shown, written.
 //! * [`docker`]: programs in containers of a real Docker engine.
+//! * [`drill_container`]: drills in containers of the images of databases, where the host has no server programs.
 //! * [`grafana`]: Grafana, for which a server stands in: all of it into a fresh one, single objects, what goes wrong.
 //! * [`http`]: an application with an API that a test makes up: pages, names, imports, and every way to answer wrongly.
 //! * [`jobs`]: `run` and `sync`: jobs of a configuration, into repositories of both formats.
@@ -52,6 +53,7 @@ mod contract;
 mod crash;
 mod damage;
 mod docker;
+mod drill_container;
 mod engine;
 mod grafana;
 mod http;

@@ -42,6 +42,14 @@ const fn ca_file() -> Key {
     Key::new("ca_file", "File with certificates (PEM) to trust.", READABLE)
 }
 
+const fn drill_image() -> Key {
+    Key::new(
+        "drill_image",
+        "Image of a server that drills restore into, in a container of its own.",
+        TEXT,
+    )
+}
+
 const fn databases() -> Key {
     Key::new("databases", "Databases, by name or pattern; without it, all.", TEXTS)
 }
@@ -118,6 +126,7 @@ pub static POSTGRES: Table = Table {
         assertions(),
         arguments(),
         allow_empty(),
+        drill_image(),
         name(),
         required(),
     ],
@@ -139,6 +148,7 @@ pub static MYSQL: Table = Table {
         assertions(),
         arguments(),
         allow_empty(),
+        drill_image(),
         name(),
         required(),
     ],
@@ -156,6 +166,7 @@ pub static REDIS: Table = Table {
         encrypted(),
         ca_file(),
         Key::new("allow_empty", "No key at all is no error.", FLAG).or("false"),
+        drill_image(),
         name(),
         required(),
     ],
@@ -177,6 +188,7 @@ pub static MONGODB: Table = Table {
         Key::new("oplog", "One point in time for all databases of a replica set.", FLAG).or("false"),
         arguments(),
         allow_empty(),
+        drill_image(),
         name(),
         required(),
     ],

@@ -22,6 +22,8 @@ pub struct Reached {
     pub tls: Tls,
     /// Certificates to trust.
     pub ca_file: Option<PathBuf>,
+    /// The image that drills restore into; else that of the container, if it is needed.
+    pub drill_image: Option<String>,
     /// Name in paths of the snapshot: as given, else the container's, else the host's.
     pub name: String,
 }
@@ -142,6 +144,7 @@ fn server(fields: Fields<'_>, kind: &str, problems: &mut Problems) -> Option<Rea
         password: fields.secret("password"),
         tls,
         ca_file: fields.path("ca_file"),
+        drill_image: fields.text("drill_image"),
     })
 }
 

@@ -151,6 +151,7 @@ mod tests {
             password: None,
             tls: Tls::Disable,
             ca_file: None,
+            drill_image: None,
             name: "main".to_owned(),
         }
     }

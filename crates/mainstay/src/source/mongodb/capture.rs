@@ -43,7 +43,8 @@ impl MongodbSource {
             surroundings.monitor.note(note);
         }
         if self.config.oplog {
-            return Ok(vec![self.piece(&wanted, None, surroundings)]);
+            let piece = self.piece(&wanted, None, surroundings);
+            return Ok(Piece::all_of_image(vec![piece], &wanted.server.programs));
         }
         let databases = wanted.databases.names.iter();
         let mut pieces: Vec<Piece> = databases
@@ -53,7 +54,7 @@ impl MongodbSource {
             let name = format!("{}/{}", self.config.server.name, missing.name);
             missing.piece(name, self.path_of(&missing.name))
         }));
-        Ok(pieces)
+        Ok(Piece::all_of_image(pieces, &wanted.server.programs))
     }
 
     /// What is there.

@@ -87,6 +87,6 @@ impl Source for MongodbSource {
     }
 
     fn prove(&self, stored: &Stored<'_>, scratch: &Path, surroundings: &Surroundings<'_>) -> anyhow::Result<Proof> {
-        prove::prove(stored, scratch, surroundings)
+        prove::prove(&self.config.server, stored, scratch, surroundings)
     }
 }

@@ -1,19 +1,26 @@
 //! Archives read to their end, loaded into a server of our own, and compared with what was captured.
 
 use super::census::{Census, Found};
-use super::scratch::{self, Scratch};
+use super::scratch::{self, MONGOD, Scratch};
 use super::server::RESTORE;
 use super::survey::{self, ADMIN};
 use super::what::{What, comparable, database_of};
+use crate::config::model::Reached;
 use crate::explain;
-use crate::source::{Proof, Stored, Surroundings, Verdict};
+use crate::source::program::Programs;
+use crate::source::{Proof, Room, Stored, Surroundings, Verdict};
 use std::path::Path;
 
 /// The step that takes a server.
 const LOAD: &str = "load into a server";
 
 /// Read a part to its end, and load it if a server can be started.
-pub fn prove(stored: &Stored<'_>, directory: &Path, surroundings: &Surroundings<'_>) -> anyhow::Result<Proof> {
+pub fn prove(
+    reached: &Reached,
+    stored: &Stored<'_>,
+    directory: &Path,
+    surroundings: &Surroundings<'_>,
+) -> anyhow::Result<Proof> {
     let mut proof = Proof::default();
     let Some(found) = read_through(&mut proof, stored)? else {
         return Ok(proof);
@@ -21,11 +28,25 @@ pub fn prove(stored: &Stored<'_>, directory: &Path, surroundings: &Surroundings<
     let rows = found.rows(database_of(stored));
     proof.counts.push((rows.values().sum(), "document".to_owned()));
     proof.counts.push((rows.len() as u64, "collection".to_owned()));
-    match scratch::start(directory, &found.server, surroundings.cancel)? {
-        Ok(scratch) => load(&mut proof, stored, &scratch)?,
-        Err(reason) => proof.lack(LOAD, reason),
-    }
-    Ok(proof)
+    let here = scratch::fit(&Programs::Host, &found.server);
+    let room = match Room::choose(reached, stored.part, here, directory, &[])? {
+        Ok(room) => room,
+        Err(reason) => {
+            proof.lack(LOAD, reason);
+            return Ok(proof);
+        }
+    };
+    room.prove(LOAD, surroundings, |room| {
+        match scratch::start(room, &found.server, surroundings.cancel)? {
+            Ok(scratch) => {
+                let version = scratch.server.version_of(MONGOD)?;
+                proof.server = Some(format!("MongoDB {}", version.trim_start_matches('v')));
+                load(&mut proof, stored, &scratch)?;
+            }
+            Err(reason) => proof.lack(LOAD, reason),
+        }
+        Ok(proof)
+    })
 }
 
 /// What the archive is now, and what it was when it was captured.

@@ -2,17 +2,17 @@
 
 use super::address::Address;
 use super::server::{RESTORE, SHELL, Server, is_older};
-use crate::exec;
 use crate::source::OwnServer;
+use crate::source::program::Programs;
+use crate::source::room::{Fit, Room};
 use repository::{Cancel, Error};
 use rustix::process::Signal;
 use std::ffi::OsString;
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 /// The program.
-const MONGOD: &str = "mongod";
+pub const MONGOD: &str = "mongod";
 const SOCKET: &str = "mongod.sock";
 const LOG: &str = "mongod.log";
 
@@ -28,32 +28,48 @@ pub struct Scratch {
     _process: OwnServer,
 }
 
-/// Start a server below `directory` that knows what one of this version wrote.
+/// Whether there are programs for a server that knows what one of this version wrote.
 ///
 /// # Errors
-/// When it does not start. A reason if there is no program for it, or an old one.
-pub fn start(directory: &Path, version: &str, cancel: &Cancel) -> anyhow::Result<Result<Scratch, String>> {
-    let socket = directory.join(SOCKET);
-    let server = Server::in_scratch(Address::of_socket(&socket));
+/// A reason if there are none, or an old one.
+pub fn fit(programs: &Programs, version: &str) -> Result<Fit, String> {
+    let place = match programs {
+        Programs::Host => "on this host",
+        Programs::Container(_) => "in the image",
+    };
+    let server = Server::in_scratch(programs.clone(), Address::of_socket(Path::new(SOCKET)));
+    let mut fit = Fit::Nearly;
     for program in [MONGOD, RESTORE, SHELL] {
         let found = server.version_of(program);
         match found {
             Err(_) => {
-                return Ok(Err(format!(
-                    "there is no `{program}` on this host (packages `mongodb-org-server`, `mongodb-database-tools` and \
+                return Err(format!(
+                    "there is no `{program}` {place} (packages `mongodb-org-server`, `mongodb-database-tools` and \
                      `mongodb-mongosh` of MongoDB's own repository)"
-                )));
+                ));
             }
             Ok(found) if program == MONGOD && is_older(&found, version) => {
-                return Ok(Err(format!(
-                    "`{MONGOD}` of this host is {found}, older than the server, {version}"
-                )));
+                return Err(format!(
+                    "`{MONGOD}` {place} is {found}, older than the server, {version}"
+                ));
             }
+            Ok(found) if program == MONGOD && !is_older(version, &found) => fit = Fit::Exactly,
             Ok(_) => {}
         }
     }
-    let data = directory.join("data");
-    fs::create_dir(&data)?;
+    Ok(fit)
+}
+
+/// Start a server in a room that knows what one of this version wrote.
+///
+/// # Errors
+/// When it does not start. A reason if there is no program for it, or an old one.
+pub fn start(room: &Room, version: &str, cancel: &Cancel) -> anyhow::Result<Result<Scratch, String>> {
+    if let Err(reason) = fit(room.programs(), version) {
+        return Ok(Err(reason));
+    }
+    let (directory, socket) = (room.path(), room.path().join(SOCKET));
+    let data = room.directory("data")?;
     let with = |option: &str, path: &Path| {
         let mut word = OsString::from(option);
         word.push(path);
@@ -68,12 +84,12 @@ pub fn start(directory: &Path, version: &str, cancel: &Cancel) -> anyhow::Result
         with("--logpath=", &directory.join(LOG)),
     ];
     let scratch = Scratch {
-        server,
-        _process: OwnServer::start(&words, exec::Surroundings::default(), Signal::KILL)?,
+        server: Server::in_scratch(room.programs().clone(), Address::of_socket(&socket)),
+        _process: room.start(&words, Signal::KILL)?,
     };
     scratch.server.wait(PATIENCE, cancel).map_err(|error| Error::Refused {
         message: format!("the scratch server does not start: {error}"),
-        hint: "Check that there is space (--scratch), and that `mongod` runs on this host.".to_owned(),
+        hint: "Check that there is space (--scratch), and that `mongod` runs there.".to_owned(),
     })?;
     Ok(Ok(scratch))
 }

@@ -65,10 +65,10 @@ impl Server {
         })
     }
 
-    /// One on a socket of this host.
-    pub fn in_scratch(address: Address) -> Self {
+    /// One of our own, which these programs reach.
+    pub fn in_scratch(programs: Programs, address: Address) -> Self {
         Self {
-            programs: Programs::Host,
+            programs,
             address,
             password: None,
         }

@@ -59,6 +59,7 @@ impl MysqlSource {
             let name = format!("{}: {}", self.config.server.name, missing.name);
             missing.piece(name, self.path_of(&missing.name))
         }));
+        let programs = surveyed.server.programs();
         if surveyed.rights.sees_accounts() {
             let facts = Arc::new(Mutex::new(facts_of(&surveyed.server)));
             let path = self.root().join(ACCOUNTS);
@@ -71,7 +72,7 @@ impl MysqlSource {
                 facts,
             });
         }
-        Ok(pieces)
+        Ok(Piece::all_of_image(pieces, &programs))
     }
 
     /// What is there.

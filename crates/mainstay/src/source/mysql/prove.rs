@@ -1,5 +1,6 @@
 //! Dumps loaded into a server of our own, and compared with what was captured.
 
+use super::accounts::Block;
 use super::census::Census;
 use super::connected::Connected;
 use super::errors::{self, Class};
@@ -12,8 +13,13 @@ use super::survey::{self, Database};
 use super::version::Version;
 use super::{MysqlSource, fact};
 use crate::explain;
-use crate::source::{Proof, Stored, Surroundings, Verdict};
+use crate::source::program::Programs;
+use crate::source::{Proof, Room, Stored, Surroundings, Verdict};
 use std::path::Path;
+
+/// The steps without which nothing is proven.
+const LOAD: &str = "load into a server";
+const CREATE: &str = "create in a server";
 
 impl MysqlSource {
     /// Load a database into a scratch server, and compare it.
@@ -23,17 +29,52 @@ impl MysqlSource {
         scratch: &Path,
         surroundings: &Surroundings<'_>,
     ) -> anyhow::Result<Proof> {
-        let mut proof = Proof::default();
         let names = fact(stored, "lower_case_table_names").unwrap_or_default();
-        let scratch = match scratch::start(self.dialect, scratch, names, surroundings.cancel)? {
-            Ok(scratch) => scratch,
-            Err(reason) => {
-                compare_dump(&mut proof, stored, read_back(stored)?);
-                proof.lack("load into a server", reason);
-                return Ok(proof);
-            }
+        let proven = self.in_scratch(stored, scratch, surroundings, (LOAD, names), |server| {
+            self.load_and_compare(stored, server)
+        })?;
+        proven.or_else(|reason| {
+            let mut proof = Proof::default();
+            compare_dump(&mut proof, stored, read_back(stored)?);
+            proof.lack(LOAD, reason);
+            Ok(proof)
+        })
+    }
+
+    /// Test in a scratch server, where that is best. A reason if it can be started nowhere.
+    fn in_scratch(
+        &self,
+        stored: &Stored<'_>,
+        scratch: &Path,
+        surroundings: &Surroundings<'_>,
+        (step, names): (&str, &str),
+        test: impl FnOnce(&Connected) -> anyhow::Result<Proof>,
+    ) -> anyhow::Result<Result<Proof, String>> {
+        let was = stored.part.facts.versions.get("server");
+        let was = was.and_then(|text| Version::of_server(text));
+        let here = scratch::fit(self.dialect, &Programs::Host, was);
+        let room = match Room::choose(&self.config.server, stored.part, here, scratch, &scratch::USERS)? {
+            Ok(room) => room,
+            Err(reason) => return Ok(Err(reason)),
         };
-        let server = &scratch.server;
+        let mut lacking = None;
+        let proof = room.prove(step, surroundings, |room| {
+            let scratch = match scratch::start(self.dialect, room, names, surroundings.cancel)? {
+                Ok(scratch) => scratch,
+                Err(reason) => {
+                    lacking = Some(reason);
+                    return Ok(Proof::default());
+                }
+            };
+            let mut proof = test(&scratch.server)?;
+            proof.server = Some(format!("{} {}", self.dialect.name(), scratch.server.version_text));
+            Ok(proof)
+        })?;
+        Ok(lacking.map_or(Ok(proof), Err))
+    }
+
+    fn load_and_compare(&self, stored: &Stored<'_>, server: &Connected) -> anyhow::Result<Proof> {
+        let mut proof = Proof::default();
         proof
             .counts
             .push((stored.part.facts.rows.values().sum(), "row".to_owned()));
@@ -55,10 +96,10 @@ impl MysqlSource {
         let mut census = Census::default();
         let loaded = load(server, stored, &rewrite, &mut census);
         if let Err(error) = loaded {
-            fail(&mut proof, "load into a server", explain::chain(&error));
+            fail(&mut proof, LOAD, explain::chain(&error));
             return Ok(proof);
         }
-        proof.add("load into a server", Verdict::Passed);
+        proof.add(LOAD, Verdict::Passed);
         compare_dump(&mut proof, stored, census);
         compare_database(&mut proof, stored, server, &database.name)?;
         check_tables(&mut proof, stored, server, &database.name)?;
@@ -75,7 +116,7 @@ impl MysqlSource {
         scratch: &Path,
         surroundings: &Surroundings<'_>,
     ) -> anyhow::Result<Proof> {
-        let mut proof = Proof::default();
+        let mut read_back = Proof::default();
         let blocks = read(stored)?;
         let expected = stored
             .part
@@ -84,34 +125,35 @@ impl MysqlSource {
             .get("accounts")
             .and_then(serde_json::Value::as_u64);
         let granted = blocks.iter().filter(|block| !block.makes).count() as u64;
-        proof.compare("accounts", expected.unwrap_or_default(), granted);
-        proof.counts.push((granted, "account".to_owned()));
-        let scratch = match scratch::start(self.dialect, scratch, "", surroundings.cancel)? {
-            Ok(scratch) => scratch,
-            Err(reason) => {
-                proof.lack("create in a server", reason);
-                return Ok(proof);
+        read_back.compare("accounts", expected.unwrap_or_default(), granted);
+        read_back.counts.push((granted, "account".to_owned()));
+        let proven = self.in_scratch(stored, scratch, surroundings, (CREATE, ""), |server| {
+            let mut proof = read_back.clone();
+            for block in blocks.iter().filter(|block| block.makes) {
+                create_account(&mut proof, server, block);
             }
-        };
-        for block in blocks.iter().filter(|block| block.makes) {
-            let what = format!("create {}", block.name);
-            match run(&scratch.server, &block.statements) {
-                Ok(()) => proof.add(what, Verdict::Passed),
-                Err(error) => {
-                    let message = explain::chain(&error);
-                    match Class::of(&message) {
-                        Class::Plugin => skip(&mut proof, what, message),
-                        _ => fail(&mut proof, what, message),
-                    }
-                }
+            let reason = "the databases that they are for are not in the scratch server".to_owned();
+            skip(&mut proof, "grants", reason);
+            Ok(proof)
+        })?;
+        Ok(proven.unwrap_or_else(|reason| {
+            read_back.lack(CREATE, reason);
+            read_back
+        }))
+    }
+}
+
+fn create_account(proof: &mut Proof, server: &Connected, block: &Block) {
+    let what = format!("create {}", block.name);
+    match run(server, &block.statements) {
+        Ok(()) => proof.add(what, Verdict::Passed),
+        Err(error) => {
+            let message = explain::chain(&error);
+            match Class::of(&message) {
+                Class::Plugin => skip(proof, what, message),
+                _ => fail(proof, what, message),
             }
         }
-        skip(
-            &mut proof,
-            "grants",
-            "the databases that they are for are not in the scratch server".to_owned(),
-        );
-        Ok(proof)
     }
 }
 

@@ -3,21 +3,23 @@
 use super::connected::Connected;
 use super::dialect::Dialect;
 use super::server::Server;
-use super::version::is_mariadb;
-use crate::exec::{self, User};
+use super::version::{Version, is_mariadb};
+use crate::exec;
 use crate::source::OwnServer;
 use crate::source::program::Programs;
+use crate::source::room::{Fit, Room};
 use repository::{Cancel, Error};
 use rustix::process::Signal;
 use std::ffi::OsString;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Whom it runs as, if we are root.
+pub const USERS: [&str; 2] = ["mysql", "nobody"];
+const DATA: &str = "data";
 /// In the directory of its data, where both sides run: the path of a socket must not be long.
 const SOCKET: &str = "drill.sock";
 const LOG: &str = "drill.log";
@@ -34,45 +36,49 @@ pub struct Scratch {
     _process: OwnServer,
 }
 
-/// Start a server below `directory`. `names` is what the server that the dump is from makes of upper and lower case.
+/// Whether there are programs for a server that can load what a server of version `was` held.
 ///
 /// # Errors
-/// When it does not start. A reason if there is no program for it.
-pub fn start(
-    dialect: Dialect,
-    directory: &Path,
-    names: &str,
-    cancel: &Cancel,
-) -> anyhow::Result<Result<Scratch, String>> {
-    let data = directory.join("data");
-    let server = Server::in_scratch(dialect, data.clone(), SOCKET);
-    let Some(program) = dialect.servers().iter().find(|program| is_server(program, dialect)) else {
-        return Ok(Err(format!(
-            "there is no server program of {} on this host (package `{}`)",
+/// A reason if there are none.
+pub fn fit(dialect: Dialect, programs: &Programs, was: Option<Version>) -> Result<Fit, String> {
+    let place = match programs {
+        Programs::Host => "on this host",
+        Programs::Container(_) => "in the image",
+    };
+    let Some((_, version)) = find(dialect, programs) else {
+        return Err(format!(
+            "there is no server program of {} {place} (package `{}`)",
             dialect.name(),
             dialect.server_package()
-        )));
+        ));
     };
+    let server = Server::in_scratch(dialect, programs.clone(), PathBuf::new(), SOCKET);
     if let Err(error) = server.find_programs() {
-        return Ok(Err(format!("{error} (package `{}`)", dialect.client_package())));
+        return Err(format!("{error} (package `{}`)", dialect.client_package()));
     }
-    if dialect == Dialect::Mariadb && is_missing(INSTALLER) {
-        return Ok(Err(format!(
-            "there is no `{INSTALLER}` on this host (package `{}`)",
+    if dialect == Dialect::Mariadb && is_missing(programs, INSTALLER) {
+        return Err(format!(
+            "there is no `{INSTALLER}` {place} (package `{}`)",
             dialect.server_package()
-        )));
+        ));
     }
-    let temporary = directory.join("tmp");
-    let owner = owner()?;
-    for own in [&data, &temporary] {
-        fs::create_dir(own)?;
-        if let Some(owner) = &owner {
-            chown(own, Some(owner.id), Some(owner.group))?;
-        }
+    Ok(if was == version { Fit::Exactly } else { Fit::Nearly })
+}
+
+/// Start a server in a room. `names` is what the server that the dump is from makes of upper and lower case. A reason if there is no program
+/// for it.
+///
+/// # Errors
+/// When it does not start.
+pub fn start(dialect: Dialect, room: &Room, names: &str, cancel: &Cancel) -> anyhow::Result<Result<Scratch, String>> {
+    if let Err(reason) = fit(dialect, room.programs(), None) {
+        return Ok(Err(reason));
     }
-    if owner.is_some() {
-        fs::set_permissions(directory, Permissions::from_mode(0o711))?;
-    }
+    let Some((program, _)) = find(dialect, room.programs()) else {
+        return Ok(Err("the server program is gone".to_owned()));
+    };
+    let (data, temporary) = (room.directory(DATA)?, room.directory("tmp")?);
+    let server = Server::in_scratch(dialect, room.programs().clone(), data.clone(), SOCKET);
     let mut common = vec![
         OsString::from("--no-defaults"),
         with("--datadir=", &data),
@@ -81,42 +87,38 @@ pub fn start(
     if matches!(names, "0" | "1") {
         common.push(format!("--lower-case-table-names={names}").into());
     }
-    let surroundings = || exec::Surroundings {
-        user: owner,
-        directory: Some(data.clone()),
-        ..exec::Surroundings::default()
-    };
-    initialize(dialect, program, &common, &surroundings()).map_err(|error| not_started(error.last_line()))?;
+    let initialized = room.output(&initialize(dialect, program, &common));
+    initialized.map_err(|error| not_started(error.last_line()))?;
     let mut words = vec![OsString::from(program)];
     words.extend(common);
     words.extend(options(dialect, &data));
-    let process = OwnServer::start(&words, surroundings(), Signal::KILL)?;
-    wait(&data, cancel)?;
+    let process = room.start(&words, Signal::KILL)?;
+    wait(room, cancel)?;
     Ok(Ok(Scratch {
         server: server.connect(cancel)?,
         _process: process,
     }))
 }
 
-fn is_server(program: &str, dialect: Dialect) -> bool {
-    let words = [program, "--no-defaults", "--version"].map(OsString::from);
-    let printed = Programs::Host.output(&words, &exec::Surroundings::default());
-    printed.is_ok_and(|printed| is_mariadb(&String::from_utf8_lossy(&printed)) == (dialect == Dialect::Mariadb))
+/// The program of a server, and its version.
+fn find(dialect: Dialect, programs: &Programs) -> Option<(&'static str, Option<Version>)> {
+    dialect.servers().iter().find_map(|program| {
+        let words = [program, "--no-defaults", "--version"].map(OsString::from);
+        let printed = programs.output(&words, &exec::Surroundings::default()).ok()?;
+        let text = String::from_utf8_lossy(&printed);
+        let is_right = is_mariadb(&text) == (dialect == Dialect::Mariadb);
+        is_right.then(|| (*program, Version::of_program(&text)))
+    })
 }
 
-fn is_missing(program: &str) -> bool {
+fn is_missing(programs: &Programs, program: &str) -> bool {
     let words = [program, "--help"].map(OsString::from);
-    Programs::Host
-        .start(&words, &exec::Surroundings::default())
-        .is_err_and(|error| error.is_missing())
+    let ended = programs.output(&words, &exec::Surroundings::default());
+    ended.is_err_and(|error| error.is_missing())
 }
 
-fn initialize(
-    dialect: Dialect,
-    program: &str,
-    common: &[OsString],
-    surroundings: &exec::Surroundings,
-) -> Result<(), exec::Error> {
+/// The command that makes the server's directory.
+fn initialize(dialect: Dialect, program: &str, common: &[OsString]) -> Vec<OsString> {
     let (program, options): (&str, &[&str]) = match dialect {
         Dialect::Mysql => (program, &["--initialize-insecure"]),
         Dialect::Mariadb => (
@@ -131,7 +133,7 @@ fn initialize(
     let mut words = vec![OsString::from(program)];
     words.extend_from_slice(common);
     words.extend(options.iter().map(OsString::from));
-    Programs::Host.output(&words, surroundings).map(|_| ())
+    words
 }
 
 /// It lives for minutes and nobody misses it: nothing is written more than once, and no event runs.
@@ -165,25 +167,11 @@ fn with(option: &str, path: &Path) -> OsString {
     word
 }
 
-/// Somebody else, if we are root: the server refuses to be that.
-fn owner() -> anyhow::Result<Option<User>> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(None);
-    }
-    User::find(&["mysql", "nobody"]).map(Some).ok_or_else(|| {
-        let refused = Error::Refused {
-            message: "there is no user `mysql` or `nobody` that a scratch server could run as".to_owned(),
-            hint: "Create the user `mysql`, or run the drill as another user than root.".to_owned(),
-        };
-        refused.into()
-    })
-}
-
-fn wait(data: &Path, cancel: &Cancel) -> anyhow::Result<()> {
+fn wait(room: &Room, cancel: &Cancel) -> anyhow::Result<()> {
     let begin = Instant::now();
-    while !data.join(SOCKET).exists() {
+    while !room.has(&format!("{DATA}/{SOCKET}")) {
         cancel.check()?;
-        let log = fs::read_to_string(data.join(LOG)).unwrap_or_default();
+        let log = room.read(&format!("{DATA}/{LOG}"));
         // MySQL says between the two where it comes from.
         let (aborting, mut errors): (Vec<_>, Vec<_>) = log
             .lines()

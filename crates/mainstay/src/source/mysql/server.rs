@@ -65,10 +65,10 @@ impl Server {
     }
 
     /// One that was started in `directory` and has its socket there.
-    pub fn in_scratch(dialect: Dialect, directory: PathBuf, socket: &str) -> Self {
+    pub fn in_scratch(dialect: Dialect, programs: Programs, directory: PathBuf, socket: &str) -> Self {
         Self {
             dialect,
-            programs: Programs::Host,
+            programs,
             reached: None,
             options: vec![
                 "--protocol=socket".into(),

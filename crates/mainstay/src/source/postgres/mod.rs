@@ -81,7 +81,8 @@ impl Source for PostgresSource {
 
     fn capture(&self, surroundings: &Surroundings<'_>) -> anyhow::Result<Vec<Piece>> {
         let server = Arc::new(self.connect(surroundings)?);
-        capture::pieces(&server, &self.postgres, &self.root(), surroundings.monitor)
+        let pieces = capture::pieces(&server, &self.postgres, &self.root(), surroundings.monitor)?;
+        Ok(Piece::all_of_image(pieces, &server.clients.programs))
     }
 
     fn probe(&self, surroundings: &Surroundings<'_>) -> anyhow::Result<Probe> {
@@ -100,6 +101,6 @@ impl Source for PostgresSource {
     }
 
     fn prove(&self, stored: &Stored<'_>, scratch: &Path, surroundings: &Surroundings<'_>) -> anyhow::Result<Proof> {
-        prove::prove(&self.postgres, stored, scratch, surroundings.cancel)
+        prove::prove(&self.postgres, stored, scratch, surroundings)
     }
 }

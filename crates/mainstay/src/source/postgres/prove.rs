@@ -16,55 +16,116 @@ use super::statements::concerns;
 use crate::config::model::Postgres;
 use crate::explain;
 use crate::source::program::Programs;
-use crate::source::{Hashed, Proof, Stored, Verdict};
-use repository::Cancel;
+use crate::source::room::{Fit, Room};
+use crate::source::{Hashed, Proof, Stored, Surroundings, Verdict};
 use repository::restic::node::NodeKind;
 use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The first role of a server that databases are tested on.
 const FIRST_ROLE: &str = "mainstay_drill";
+/// The step without which nothing is proven.
+const RESTORE: &str = "restore";
 
-/// Restore a part into a server in `scratch`, and test it there.
+/// Restore a part into a server in `scratch`, or in a container of the image that it came from, and test it there.
 ///
 /// # Errors
 /// If it cannot be tested.
-pub fn prove(postgres: &Postgres, stored: &Stored<'_>, scratch: &Path, cancel: &Cancel) -> anyhow::Result<Proof> {
-    let clients = match server_for(stored) {
-        Ok(clients) => clients,
-        Err(reason) => return only_read(postgres, stored, &reason),
+pub fn prove(
+    postgres: &Postgres,
+    stored: &Stored<'_>,
+    scratch: &Path,
+    surroundings: &Surroundings<'_>,
+) -> anyhow::Result<Proof> {
+    let needed = needed(stored);
+    let fit = |clients: Clients| match clients.major() == needed {
+        true => Fit::Exactly,
+        false => Fit::Nearly,
     };
-    let mut proof = Proof::default();
+    let mut here = server_for(&Programs::Host, needed).map(fit);
+    loop {
+        let room = match Room::choose(&postgres.server, stored.part, here, scratch, &scratch::USERS)? {
+            Ok(room) => room,
+            Err(reason) => return only_read(postgres, stored, &reason),
+        };
+        let (is_container, mut lacking) = (room.is_container(), None);
+        let proof = room.prove(RESTORE, surroundings, |room| {
+            let tested = match server_for(room.programs(), needed) {
+                Ok(clients) => prove_with(clients, room, postgres, stored, surroundings)?,
+                Err(reason) => Err(reason),
+            };
+            Ok(tested.unwrap_or_else(|reason| {
+                lacking = Some(reason);
+                Proof::default()
+            }))
+        })?;
+        match lacking {
+            None => return Ok(proof),
+            Some(reason) if is_container => return only_read(postgres, stored, &reason),
+            // The image may have what is missing here.
+            Some(reason) => here = Err(reason),
+        }
+    }
+}
+
+/// Restore into a server that these programs make in their room. A reason if it lacks something for that.
+fn prove_with(
+    clients: Clients,
+    room: &Room,
+    postgres: &Postgres,
+    stored: &Stored<'_>,
+    surroundings: &Surroundings<'_>,
+) -> anyhow::Result<Result<Proof, String>> {
+    let mut proof = Proof::on(format!("PostgreSQL {}", clients.version));
+    let cancel = surroundings.cancel;
     if globals::is_globals(stored.part) {
         let wanted = Globals::of(&stored.part.facts)?;
-        let scratch = Scratch::start(clients, scratch, &wanted.first_role, cancel)?;
+        let scratch = Scratch::start(clients, room, &wanted.first_role, cancel)?;
         prove_globals(&wanted, &scratch, stored, &mut proof)?;
-        return Ok(proof);
+        return Ok(Ok(proof));
     }
     let dumped = Dumped::of(stored, postgres, clients.major())?;
-    let scratch = Scratch::start(clients, scratch, FIRST_ROLE, cancel)?;
+    let scratch = Scratch::start(clients, room, FIRST_ROLE, cancel)?;
     let missing = missing_extensions(&scratch.server, &dumped)?;
     if !missing.is_empty() {
-        let reason = format!("the extensions {} are not installed on this host", missing.join(", "));
-        return only_read(postgres, stored, &reason);
+        let place = place(room.programs());
+        return Ok(Err(format!(
+            "the extensions {} are not installed {place}",
+            missing.join(", ")
+        )));
     }
     prove_database(postgres, &dumped, &scratch, stored, &mut proof)?;
-    Ok(proof)
+    Ok(Ok(proof))
+}
+
+/// The version of the programs that made a dump; older ones do not understand it.
+fn needed(stored: &Stored<'_>) -> u32 {
+    let versions = &stored.part.facts.versions;
+    let tool = versions.get("pg_dump").or_else(|| versions.get("pg_dumpall"));
+    tool.map(|version| major_of(version)).unwrap_or_default()
 }
 
 /// The programs of a server that is new enough for the dump, or why there are none.
-fn server_for(stored: &Stored<'_>) -> Result<Clients, String> {
-    let versions = &stored.part.facts.versions;
-    let tool = versions.get("pg_dump").or_else(|| versions.get("pg_dumpall"));
-    let needed = tool.map(|version| major_of(version)).unwrap_or_default();
-    let all = scratch::programs();
+fn server_for(programs: &Programs, needed: u32) -> Result<Clients, String> {
+    let (all, place) = (scratch::programs(programs), place(programs));
     let newest = match all.first() {
         Some(newest) => newest.version.clone(),
-        None => return Err("the programs of a server are not installed (package `postgresql`)".to_owned()),
+        None => {
+            return Err(format!(
+                "the programs of a server are not installed {place} (package `postgresql`)"
+            ));
+        }
     };
     Clients::nearest(all, needed).ok_or_else(|| {
-        format!("the dump was made by version {needed}, and the newest server that is installed here is {newest}")
+        format!("the dump was made by version {needed}, and the newest server that is installed {place} is {newest}")
     })
+}
+
+fn place(programs: &Programs) -> String {
+    match programs {
+        Programs::Host => "on this host".to_owned(),
+        Programs::Container(container) => format!("in the image `{}`", container.image),
+    }
 }
 
 /// Where nothing can be restored to, everything is read at least. That is no proof, only the opposite can be proven.
@@ -83,10 +144,10 @@ fn only_read(postgres: &Postgres, stored: &Stored<'_>, reason: &str) -> anyhow::
     let (bytes, found) = (hashed.bytes, hashed.finish());
     if bytes != stored.part.bytes || facts.sha256.is_some_and(|sha256| sha256 != found) {
         let message = format!("it is not what was captured: {bytes} bytes, SHA-256 {}", found.to_hex());
-        proof.add("restore", Verdict::Failed { message });
+        proof.add(RESTORE, Verdict::Failed { message });
     } else {
         let reason = format!("{reason}; it was read and is as it was, but that is no proof");
-        proof.lack("restore", reason);
+        proof.lack(RESTORE, reason);
     }
     Ok(proof)
 }
@@ -95,7 +156,12 @@ fn any_clients() -> Option<Clients> {
     Clients::all(&Programs::Host).ok()?.into_iter().next()
 }
 
-fn prove_globals(wanted: &Globals, scratch: &Scratch, stored: &Stored<'_>, proof: &mut Proof) -> anyhow::Result<()> {
+fn prove_globals(
+    wanted: &Globals,
+    scratch: &Scratch<'_>,
+    stored: &Stored<'_>,
+    proof: &mut Proof,
+) -> anyhow::Result<()> {
     let first = BTreeSet::from([wanted.first_role.clone()]);
     make_tablespaces(scratch, &wanted.tablespaces)?;
     let mut statements = globals::stored_statements(stored)?;
@@ -115,7 +181,7 @@ fn prove_globals(wanted: &Globals, scratch: &Scratch, stored: &Stored<'_>, proof
 fn prove_database(
     postgres: &Postgres,
     dumped: &Dumped<'_>,
-    scratch: &Scratch,
+    scratch: &Scratch<'_>,
     stored: &Stored<'_>,
     proof: &mut Proof,
 ) -> anyhow::Result<()> {
@@ -124,10 +190,10 @@ fn prove_database(
     let database = make_database(&scratch.server, &dumped.properties, proof)?;
     if let Err(error) = fill(&scratch.server, dumped, &database) {
         let message = explain::chain(&error);
-        proof.add("restore", Verdict::Failed { message });
+        proof.add(RESTORE, Verdict::Failed { message });
         return Ok(());
     }
-    proof.add("restore", Verdict::Passed);
+    proof.add(RESTORE, Verdict::Passed);
     let mut session = Session::open(&scratch.server, &database)?;
     catalog::ask_row_counts(&mut session)?;
     let rows = catalog::row_counts(&mut session)?;
@@ -147,7 +213,7 @@ fn prove_database(
     Ok(())
 }
 
-fn make_tablespaces(scratch: &Scratch, names: &BTreeSet<String>) -> anyhow::Result<()> {
+fn make_tablespaces(scratch: &Scratch<'_>, names: &BTreeSet<String>) -> anyhow::Result<()> {
     for (number, name) in names.iter().enumerate() {
         let directory = scratch.directory(&format!("tablespace-{number}"))?;
         let place = literal(&directory.display().to_string());
@@ -180,7 +246,7 @@ fn make_database(server: &Server, properties: &Properties, proof: &mut Proof) ->
         if !error.to_string().contains("locale") {
             return Err(error.into());
         }
-        let reason = format!("the locale `{}` is not installed on this host", properties.collate);
+        let reason = format!("the locale `{}` is not installed there", properties.collate);
         proof.add("locale", Verdict::Skipped { reason });
         make(&Properties {
             collate: "C".to_owned(),

@@ -1,87 +1,93 @@
-//! A server for a proof: on this host, in a directory that is thrown away, reached through a socket that nobody else can open.
+//! A server for a proof: in a place that is thrown away, reached through a socket that nobody else can open.
 
 use super::clients::Clients;
 use super::server::{Access, Server};
 use crate::config::model::Tls;
-use crate::exec::{self, User};
+use crate::exec;
 use crate::source::program::Programs;
-use crate::source::{OwnServer, Workplace};
+use crate::source::{OwnServer, Room, Workplace};
 use anyhow::Context as _;
-use repository::{Cancel, Error};
+use repository::Cancel;
 use rustix::process::Signal;
 use std::ffi::OsString;
-use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// Whom it runs as, if we are root.
+pub const USERS: [&str; 2] = ["postgres", "nobody"];
 /// The path of a socket must not be longer, with its name.
 const LONGEST_SOCKET_DIRECTORY: usize = 85;
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks at it.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Where its files are.
+const DATA: &str = "server";
 /// Which line of `postmaster.pid` says whether it is ready, counted from 0.
 const STATUS_LINE: usize = 7;
+/// What is thrown away does not have to survive a crash.
+const SETTINGS: [&str; 14] = [
+    "listen_addresses=",
+    "port=5432",
+    "fsync=off",
+    "full_page_writes=off",
+    "synchronous_commit=off",
+    "autovacuum=off",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "max_wal_size=4GB",
+    "logging_collector=off",
+    "log_min_messages=fatal",
+    "log_destination=stderr",
+    "ssl=off",
+    "unix_socket_permissions=0700",
+];
 
 /// A server that lives as long as this.
 #[derive(Debug)]
-pub struct Scratch {
+pub struct Scratch<'a> {
     /// How it is reached.
     pub server: Server,
-    place: Place,
+    place: Place<'a>,
     /// Held, because it ends with this.
     _process: OwnServer,
     /// Where its socket is, if the scratch directory has too long a path for one.
     _sockets: Option<Workplace>,
 }
 
-/// Where the server's files are, and whose.
+/// Where the server's files are, and its programs.
 #[derive(Debug)]
-struct Place {
+struct Place<'a> {
     clients: Clients,
-    directory: PathBuf,
-    /// Whom it runs as, if we are root: it refuses to be that.
-    user: Option<User>,
+    room: &'a Room,
 }
 
-/// The programs of servers that are installed here, the newest first.
-pub fn programs() -> Vec<Clients> {
+/// The programs of servers that are installed in a place, the newest first.
+pub fn programs(programs: &Programs) -> Vec<Clients> {
     let starts = |clients: &Clients| {
         let words = [clients.program("initdb"), "--version".into()];
-        exec::output_of(&words).is_ok()
+        programs.output(&words, &exec::Surroundings::default()).is_ok()
     };
-    let mut all = Clients::all(&Programs::Host).unwrap_or_default();
+    let mut all = Clients::all(programs).unwrap_or_default();
     all.retain(starts);
     all
 }
 
-impl Scratch {
-    /// Make a server in `directory`, which is empty and ours, and start it. `first_role` is its superuser.
+impl<'a> Scratch<'a> {
+    /// Make a server with these programs, which are those of the room, and start it. `first_role` is its superuser.
     ///
     /// # Errors
     /// If it does not start.
-    pub fn start(clients: Clients, directory: &Path, first_role: &str, cancel: &Cancel) -> anyhow::Result<Self> {
-        let user = user()?;
-        let sockets = match directory.as_os_str().len() {
+    pub fn start(clients: Clients, room: &'a Room, first_role: &str, cancel: &Cancel) -> anyhow::Result<Self> {
+        let sockets = match room.path().as_os_str().len() {
             0..=LONGEST_SOCKET_DIRECTORY => None,
             _ => Some(Workplace::new(Path::new("/tmp"), "socket")?),
         };
-        let at = sockets.as_ref().map_or(directory, Workplace::path);
-        for owned in [directory, at] {
-            if let Some(user) = &user {
-                chown(owned, Some(user.id), Some(user.group)).map_err(Error::local("change the owner of", owned))?;
-            }
-        }
-        let place = Place {
-            clients,
-            directory: directory.to_owned(),
-            user,
-        };
+        let at = sockets.as_ref().map_or(room.path(), Workplace::path);
+        room.own(at)?;
+        let place = Place { clients, room };
         place.init(first_role)?;
-        place.configure(at)?;
-        let process = place.start(cancel)?;
+        let process = place.start(at, cancel)?;
         let access = Access {
             host: at.display().to_string(),
             port: 5432,
@@ -92,7 +98,7 @@ impl Scratch {
             silence_seconds: 120,
         };
         // From here on, dropping it stops the server.
-        let server = Server::connect(&Programs::Host, access, &[], cancel).inspect_err(|_| place.stop())?;
+        let server = Server::connect(room.programs(), access, &[], cancel).inspect_err(|_| place.stop())?;
         Ok(Self {
             server,
             place,
@@ -106,55 +112,33 @@ impl Scratch {
     /// # Errors
     /// Those of the file system.
     pub fn directory(&self, name: &str) -> anyhow::Result<PathBuf> {
-        let directory = self.place.directory.join(name);
-        fs::create_dir(&directory).map_err(Error::local("create", &directory))?;
-        if let Some(user) = &self.place.user {
-            chown(&directory, Some(user.id), Some(user.group))
-                .map_err(Error::local("change the owner of", &directory))?;
-        }
-        Ok(directory)
+        Ok(self.place.room.directory(name)?)
     }
 }
 
-impl Drop for Scratch {
+impl Drop for Scratch<'_> {
     fn drop(&mut self) {
         self.place.stop();
     }
 }
 
-impl Place {
-    fn data(&self) -> PathBuf {
-        self.directory.join("server")
-    }
-
+impl Place<'_> {
     fn init(&self, first_role: &str) -> anyhow::Result<()> {
         let role = format!("--username={first_role}");
         let options = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", &role];
         self.run("initdb", &options)
-            .with_context(|| format!("cannot make a server in `{}`", self.directory.display()))
-    }
-
-    /// What is thrown away does not have to survive a crash.
-    fn configure(&self, sockets: &Path) -> anyhow::Result<()> {
-        let quoted = sockets.display().to_string().replace('\'', "''");
-        let settings = format!(
-            "listen_addresses = ''\nunix_socket_directories = '\"{quoted}\"'\nport = 5432\nfsync = off\n\
-             full_page_writes = off\nsynchronous_commit = off\nautovacuum = off\nwal_level = minimal\n\
-             max_wal_senders = 0\nmax_wal_size = '4GB'\nlogging_collector = off\nlog_min_messages = fatal\n"
-        );
-        let path = self.data().join("postgresql.conf");
-        let opened = fs::OpenOptions::new().append(true).open(&path);
-        opened
-            .and_then(|mut file| file.write_all(settings.as_bytes()))
-            .map_err(Error::local("write", &path))?;
-        Ok(())
+            .with_context(|| format!("cannot make a server in `{}`", self.room.path().display()))
     }
 
     /// It is not `pg_ctl` that starts it, so that it is a child of ours and ends with us: at once, with its own children.
-    fn start(&self, cancel: &Cancel) -> anyhow::Result<OwnServer> {
+    fn start(&self, sockets: &Path, cancel: &Cancel) -> anyhow::Result<OwnServer> {
         let failed = "a server for the proof does not start";
-        let words = [self.clients.program("postgres"), "-D".into(), self.data().into()];
-        let process = OwnServer::start(&words, self.surroundings(), Signal::QUIT).context(failed)?;
+        let mut words = vec![self.clients.program("postgres"), "-D".into(), self.data().into()];
+        let place = format!("unix_socket_directories=\"{}\"", sockets.display());
+        for setting in SETTINGS.into_iter().chain([place.as_str()]) {
+            words.extend(["-c".into(), setting.into()]);
+        }
+        let process = self.room.start(&words, Signal::QUIT).context(failed)?;
         let begin = Instant::now();
         while !self.is_ready() {
             cancel.check()?;
@@ -173,7 +157,7 @@ impl Place {
 
     /// What it writes about itself, for `pg_ctl` to see.
     fn is_ready(&self) -> bool {
-        let written = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+        let written = self.room.read(&format!("{DATA}/postmaster.pid"));
         written
             .lines()
             .nth(STATUS_LINE)
@@ -181,6 +165,9 @@ impl Place {
     }
 
     fn stop(&self) {
+        if self.room.is_container() {
+            return;
+        }
         // It is thrown away, and so is its directory; one that has ended already is as good as stopped.
         let _: Option<()> = self
             .run("pg_ctl", &["stop", "--silent", "--wait", "--mode=immediate"])
@@ -190,27 +177,11 @@ impl Place {
     fn run(&self, program: &str, options: &[&str]) -> anyhow::Result<()> {
         let mut words = vec![self.clients.program(program), "-D".into(), self.data().into()];
         words.extend(options.iter().map(OsString::from));
-        Programs::Host.output(&words, &self.surroundings())?;
+        self.room.output(&words)?;
         Ok(())
     }
 
-    fn surroundings(&self) -> exec::Surroundings {
-        exec::Surroundings {
-            variables: vec![("LC_ALL".into(), "C".into())],
-            directory: Some(self.directory.clone()),
-            user: self.user,
-            ..exec::Surroundings::default()
-        }
+    fn data(&self) -> PathBuf {
+        self.room.path().join(DATA)
     }
-}
-
-/// Nobody, unless we are root: then the user of PostgreSQL, or one without rights.
-fn user() -> anyhow::Result<Option<User>> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(None);
-    }
-    let found = User::find(&["postgres", "nobody"]);
-    found
-        .map(Some)
-        .context("there is no user `postgres` or `nobody` that a server for the proof could run as")
 }

@@ -5,9 +5,10 @@ mod incomplete;
 mod scratch;
 mod server;
 
-use super::program::{self, Output};
+use super::program::{self, Output, Programs};
 use super::{
-    Found, Item, Piece, Plan, Probe, Proof, PutBack, Restored, Source, Stored, Stream, Surroundings, Verdict, Workplace,
+    Found, Item, Piece, Plan, Probe, Proof, PutBack, Restored, Room, Source, Stored, Stream, Surroundings, Verdict,
+    Workplace,
 };
 use crate::config::Misuse;
 use crate::config::model::Redis;
@@ -16,7 +17,7 @@ use crate::exec::Input;
 use end::WithoutMark;
 use parking_lot::Mutex;
 use repository::Error;
-use scratch::{Dumped, Scratch};
+use scratch::{Dumped, Inside, Scratch};
 use server::Server;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -29,6 +30,8 @@ use std::sync::Arc;
 const REDIS: &str = "/redis";
 const DATA: &str = "dump.rdb";
 const USERS: &str = "users.acl";
+/// The step without which nothing is proven.
+const LOAD: &str = "load";
 
 /// A server.
 #[derive(Debug)]
@@ -110,7 +113,7 @@ impl Source for RedisSource {
                 None
             }
         };
-        let (name, finish) = (self.name(), stream.finish);
+        let (name, finish, programs) = (self.name(), stream.finish, server.programs.clone());
         stream.finish = Box::new(move || {
             finish()?;
             // A restore that began meanwhile.
@@ -120,13 +123,14 @@ impl Source for RedisSource {
             }
         });
         let items = std::iter::once(Item::Stream(stream)).chain(users).collect();
-        Ok(vec![Piece {
+        let piece = Piece {
             path: self.root(),
             name: self.name(),
             grade: Some(Grade::Transactional),
             items,
             facts,
-        }])
+        };
+        Ok(Piece::all_of_image(vec![piece], &programs))
     }
 
     fn probe(&self, surroundings: &Surroundings<'_>) -> anyhow::Result<Probe> {
@@ -241,35 +245,23 @@ impl Source for RedisSource {
 
     fn prove(&self, stored: &Stored<'_>, scratch: &Path, surroundings: &Surroundings<'_>) -> anyhow::Result<Proof> {
         let mut proof = Proof::default();
-        let data = stored.part.path.join(DATA);
-        let mut server = match Scratch::start(stored, &data, scratch, surroundings.cancel) {
-            Ok(server) => server,
-            Err(error) if error.is::<Misuse>() => {
-                proof.lack("load", format!("{error} (package `redis-server` or `valkey-server`)"));
+        let here = scratch::fit(&Programs::Host, &stored.part.facts.versions);
+        let room = match Room::choose(&self.redis.server, stored.part, here, scratch, &[])? {
+            Ok(room) => room,
+            Err(reason) => {
+                proof.lack(LOAD, reason);
                 return Ok(proof);
             }
-            Err(error) => return Err(error),
         };
-        proof.add("load", Verdict::Passed);
-        if server.has(incomplete::MARK)? {
-            let message = incomplete::captured().to_string();
-            proof.add("restored as a whole", Verdict::Failed { message });
-        }
-        let found = server::parse_keyspace(&server.keyspace()?);
-        let sum = |keys: &BTreeMap<String, u64>| keys.values().sum::<u64>();
-        let (expected, there) = (sum(&stored.part.facts.rows), sum(&found));
-        if expected > 0 && there == 0 {
-            let message = format!("expected about {expected}, found none");
-            proof.add("keys", Verdict::Failed { message });
-        } else {
-            proof.add("keys", Verdict::Passed);
-        }
-        for database in found.keys() {
-            server.each_key(database, &mut |_| Ok(()))?;
-        }
-        proof.add("every key can be read", Verdict::Passed);
-        proof.counts.push((there, "key".to_owned()));
-        Ok(proof)
+        let data = stored.part.path.join(DATA);
+        room.prove(LOAD, surroundings, |room| {
+            if room.is_container() {
+                prove_inside(&mut proof, stored, &data, room, surroundings)?;
+            } else {
+                prove_here(&mut proof, stored, &data, room, surroundings)?;
+            }
+            Ok(proof)
+        })
     }
 }
 
@@ -291,6 +283,66 @@ fn or_by_file(error: anyhow::Error) -> anyhow::Error {
         }
         Err(error) => error,
     }
+}
+
+fn prove_here(
+    proof: &mut Proof,
+    stored: &Stored<'_>,
+    data: &Path,
+    room: &Room,
+    surroundings: &Surroundings<'_>,
+) -> anyhow::Result<()> {
+    let mut server = Scratch::start(stored, data, room.path(), surroundings.cancel)?;
+    let found = server::parse_keyspace(&server.keyspace()?);
+    compare(proof, stored, &found, server.has(incomplete::MARK)?);
+    for database in found.keys() {
+        server.each_key(database, &mut |_| Ok(()))?;
+    }
+    proof.add("every key can be read", Verdict::Passed);
+    Ok(())
+}
+
+/// The same through the client in a container.
+fn prove_inside(
+    proof: &mut Proof,
+    stored: &Stored<'_>,
+    data: &Path,
+    room: &Room,
+    surroundings: &Surroundings<'_>,
+) -> anyhow::Result<()> {
+    let inside = match Inside::start(stored, data, room, surroundings.cancel)? {
+        Ok(inside) => inside,
+        Err(reason) => {
+            proof.lack(LOAD, reason);
+            return Ok(());
+        }
+    };
+    let (product, version) = inside.server.version()?;
+    proof.server = Some(format!("{product} {version}"));
+    let found = inside.server.keys()?;
+    compare(proof, stored, &found, incomplete::is_marked(&inside.server)?);
+    for database in found.keys() {
+        inside.read_all(database)?;
+    }
+    proof.add("every key can be read", Verdict::Passed);
+    Ok(())
+}
+
+fn compare(proof: &mut Proof, stored: &Stored<'_>, found: &BTreeMap<String, u64>, is_marked: bool) {
+    proof.add(LOAD, Verdict::Passed);
+    if is_marked {
+        let message = incomplete::captured().to_string();
+        proof.add("restored as a whole", Verdict::Failed { message });
+    }
+    let sum = |keys: &BTreeMap<String, u64>| keys.values().sum::<u64>();
+    let (expected, there) = (sum(&stored.part.facts.rows), sum(found));
+    if expected > 0 && there == 0 {
+        let message = format!("expected about {expected}, found none");
+        proof.add("keys", Verdict::Failed { message });
+    } else {
+        proof.add("keys", Verdict::Passed);
+    }
+    proof.counts.push((there, "key".to_owned()));
 }
 
 fn half(name: &str) -> String {

@@ -1,11 +1,15 @@
 //! A server of our own on what was stored: it reads the file, nobody else reaches it.
 
+use super::server::Server;
 use crate::config::Misuse;
 use crate::exec::Surroundings;
+use crate::source::program::Programs;
+use crate::source::room::{Fit, Room};
 use crate::source::{OwnServer, Stored};
 use redis::{Client, Connection, Value};
 use repository::{Cancel, Error, Result};
 use rustix::process::Signal;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -15,6 +19,11 @@ use std::time::Duration;
 const PAUSE: Duration = Duration::from_millis(50);
 /// Programs that read the file, the first one that is installed.
 const SERVERS: [&str; 2] = ["valkey-server", "redis-server"];
+const FILE: &str = "dump.rdb";
+const SOCKET: &str = "socket";
+/// Reads every key of a database; how many there are.
+const READ_ALL: &str = "local cursor, count = '0', 0 repeat local found = redis.call('SCAN', cursor, 'COUNT', 500) cursor = found[1] \
+                        for _, key in ipairs(found[2]) do redis.call('DUMP', key) count = count + 1 end until cursor == '0' return count";
 
 /// A server on a file. Dropped, it ends.
 pub struct Scratch {
@@ -39,7 +48,7 @@ impl Scratch {
     /// # Errors
     /// If no server is installed here, or it refuses the file: then it is damaged, or of a newer version.
     pub fn start(stored: &Stored<'_>, path: &Path, directory: &Path, cancel: &Cancel) -> anyhow::Result<Self> {
-        let file = directory.join("dump.rdb");
+        let file = directory.join(FILE);
         let mut opened = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -48,7 +57,7 @@ impl Scratch {
             .map_err(Error::local("create", &file))?;
         stored.copy(path, &mut opened)?;
         drop(opened);
-        let socket = directory.join("socket");
+        let socket = directory.join(SOCKET);
         let server = start(directory, &socket)?;
         let client = Client::open(format!("unix://{}", socket.display())).map_err(unusable)?;
         loop {
@@ -136,7 +145,88 @@ impl Scratch {
     }
 }
 
-fn start(directory: &Path, socket: &Path) -> anyhow::Result<OwnServer> {
+/// A server in a container, which nobody reaches but through the client there.
+pub struct Inside {
+    /// How it is asked.
+    pub server: Server,
+    /// Held, because it ends with this.
+    _process: OwnServer,
+}
+
+impl Inside {
+    /// Start one in a room on the file that stands at `path` of what is stored. A reason if the image has no server.
+    ///
+    /// # Errors
+    /// If it refuses the file: then it is damaged, or of a newer version.
+    pub fn start(
+        stored: &Stored<'_>,
+        path: &Path,
+        room: &Room,
+        cancel: &Cancel,
+    ) -> anyhow::Result<std::result::Result<Self, String>> {
+        let (program, _) = match find(room.programs()) {
+            Ok(found) => found,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        room.write(FILE, |out| stored.copy(path, out))?;
+        let socket = room.path().join(SOCKET);
+        let process = room.start(&words(program, room.path(), &socket), Signal::KILL)?;
+        let server = Server::in_scratch(room.programs().clone(), &socket);
+        // While it loads, it answers with an error.
+        while server.ask(&["dbsize"]).is_err() {
+            cancel.check()?;
+            if process.has_ended() {
+                process.finish()?;
+                return Err(unusable("it ended before it answered").into());
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(Ok(Self {
+            server,
+            _process: process,
+        }))
+    }
+
+    /// Have it read every key of a database.
+    ///
+    /// # Errors
+    /// What it cannot read.
+    pub fn read_all(&self, database: &str) -> anyhow::Result<()> {
+        let number = database.trim_start_matches("db");
+        self.server.ask(&["-n", number, "eval", READ_ALL, "0"]).map(drop)
+    }
+}
+
+/// Whether there is a server that reads what another one of these versions wrote.
+///
+/// # Errors
+/// A reason if there is none.
+pub fn fit(programs: &Programs, was: &BTreeMap<String, String>) -> std::result::Result<Fit, String> {
+    let (program, version) = find(programs)?;
+    let product = program.trim_end_matches("-server");
+    let release = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
+    let is_same = was.get(product).is_some_and(|was| release(was) == release(&version));
+    Ok(if is_same { Fit::Exactly } else { Fit::Nearly })
+}
+
+/// The first server that is there, and its version.
+fn find(programs: &Programs) -> std::result::Result<(&'static str, String), String> {
+    let version = |program: &&str| {
+        let printed = programs.output(&[program.into(), "--version".into()], &Surroundings::default());
+        let text = String::from_utf8_lossy(&printed.ok()?).into_owned();
+        Some(text.split_once("v=")?.1.split_whitespace().next()?.to_owned())
+    };
+    let place = match programs {
+        Programs::Host => "here",
+        Programs::Container(_) => "in the image",
+    };
+    SERVERS
+        .iter()
+        .find_map(|program| Some((*program, version(program)?)))
+        .ok_or_else(|| format!("no Redis server can be started {place} (package `redis-server` or `valkey-server`)"))
+}
+
+fn words(program: &str, directory: &Path, socket: &Path) -> Vec<OsString> {
     let arguments = [
         "--port",
         "0",
@@ -145,23 +235,25 @@ fn start(directory: &Path, socket: &Path) -> anyhow::Result<OwnServer> {
         "--appendonly",
         "no",
         "--dbfilename",
-        "dump.rdb",
+        FILE,
         "--databases",
         "10000",
         "--unixsocketperm",
         "700",
     ];
     let place = [("--dir", directory), ("--unixsocket", socket)];
+    let place = place
+        .iter()
+        .flat_map(|(name, path)| [OsString::from(name), path.as_os_str().to_owned()]);
+    let fixed = [program].into_iter().chain(arguments).map(OsString::from);
+    fixed.chain(place).collect()
+}
+
+fn start(directory: &Path, socket: &Path) -> anyhow::Result<OwnServer> {
     let mut failed = None;
     for program in SERVERS {
-        let mut words = vec![OsString::from(program)];
-        words.extend(arguments.map(OsString::from));
-        words.extend(
-            place
-                .iter()
-                .flat_map(|(name, path)| [OsString::from(name), path.as_os_str().to_owned()]),
-        );
-        match OwnServer::start(&words, Surroundings::default(), Signal::KILL) {
+        let words = words(program, directory, socket);
+        match OwnServer::start(&Programs::Host, &words, Surroundings::default(), Signal::KILL) {
             Ok(server) => return Ok(server),
             Err(error) => failed = Some(error),
         }

@@ -9,6 +9,7 @@ use repository::Error;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -65,6 +66,16 @@ impl Server {
             variables,
             client: OnceLock::new(),
         })
+    }
+
+    /// One of our own on a socket, which these programs reach.
+    pub fn in_scratch(programs: Programs, socket: &Path) -> Self {
+        Self {
+            programs,
+            options: vec!["-s".into(), socket.into()],
+            variables: Vec::new(),
+            client: OnceLock::new(),
+        }
     }
 
     /// The client with these arguments.
