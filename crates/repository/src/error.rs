@@ -211,9 +211,7 @@ impl Error {
                 Kind::Misconfigured => {
                     "Check the repository's address and its options; a certificate of your own is named by `-o ca-file=FILE` (`ca_file` in the configuration)."
                 }
-                Kind::Truncated => {
-                    "The object is damaged: run `mainstay check --read-data` to see the extent of it."
-                }
+                Kind::Truncated => "The object is damaged: run `mainstay check --read-data` to see the extent of it.",
                 Kind::InvalidName if error.location.starts_with("rest:") => {
                     "A REST server takes repositories of format `restic` only; store archives elsewhere."
                 }
