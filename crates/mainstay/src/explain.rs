@@ -8,8 +8,12 @@ use std::io;
 
 /// The error and its causes in one line; a cause that only repeats what stands there already is left out.
 pub fn chain(error: &Error) -> String {
-    error
-        .chain()
+    causes(error.as_ref())
+}
+
+/// The same of an error that is not ours to own.
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source())
         .map(ToString::to_string)
         .fold(String::new(), |text, cause| {
             if text.is_empty() {
@@ -50,6 +54,15 @@ fn output_hint(error: &io::Error) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_store_repeats_is_said_once() {
+        let refused = || io::Error::other("refused");
+        let error = storage::Error::new(storage::ErrorKind::Unavailable, "read", "config", "sftp:x")
+            .because(Misuse::new("cannot connect: refused", "").because(refused()));
+        let text = causes(&error);
+        assert_eq!(text.matches("refused").count(), 1, "{text}");
+    }
 
     #[test]
     fn the_chain_says_everything_once() {

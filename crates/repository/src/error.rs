@@ -211,6 +211,7 @@ impl Error {
                 Kind::Misconfigured => {
                     "Check the repository's address and its options; a certificate of your own is named by `-o ca-file=FILE` (`ca_file` in the configuration)."
                 }
+                Kind::Truncated => "The object is damaged: run `mainstay check --read-data` to see the extent of it.",
                 Kind::InvalidName if error.location.starts_with("rest:") => {
                     "A REST server takes repositories of format `restic` only; store archives elsewhere."
                 }
@@ -315,31 +316,31 @@ fn refusal_hint(location: &str) -> &'static str {
     const HINTS: [(&str, &str); 7] = [
         (
             "s3:",
-            "Check the credentials (`AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_PROFILE`) and what the bucket allows them.",
+            "Check the credentials (`access_key` and `secret_key` in the configuration; `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_PROFILE`) and what the bucket allows them.",
         ),
         (
             "webdav+",
-            "Check user and password (`WEBDAV_USERNAME` and `WEBDAV_PASSWORD`), and what the server allows them.",
+            "Check user and password (`user` and `login_password` in the configuration; `WEBDAV_USERNAME` and `WEBDAV_PASSWORD`), and what the server allows them.",
         ),
         (
             "rest:",
-            "Check user and password (`RESTIC_REST_USERNAME` and `RESTIC_REST_PASSWORD`); an append-only server refuses to delete.",
+            "Check user and password (`user` and `login_password` in the configuration; `RESTIC_REST_USERNAME` and `RESTIC_REST_PASSWORD`); an append-only server refuses to delete.",
         ),
         (
             "azblob:",
-            "Check `AZURE_ACCOUNT_NAME` with `AZURE_ACCOUNT_KEY` or `AZURE_ACCOUNT_SAS`, and what they allow in the container.",
+            "Check `account` with `account_key` or `sas_token` in the configuration (`AZURE_ACCOUNT_NAME` with `AZURE_ACCOUNT_KEY` or `AZURE_ACCOUNT_SAS`), and what they allow in the container.",
         ),
         (
             "gcs:",
-            "Check `GOOGLE_APPLICATION_CREDENTIALS`, and that the service account may administer the bucket's objects.",
+            "Check `credentials` in the configuration (`GOOGLE_APPLICATION_CREDENTIALS`), and that the service account may administer the bucket's objects.",
         ),
         (
             "b2:",
-            "Check the application key (`B2_ACCOUNT_ID` and `B2_ACCOUNT_KEY`) and what it may do; the account's master key does not work.",
+            "Check the application key (`access_key` and `secret_key` in the configuration; `B2_ACCOUNT_ID` and `B2_ACCOUNT_KEY`) and what it may do; the account's master key does not work.",
         ),
         (
             "dropbox:",
-            "Check the token (`DROPBOX_TOKEN`): an access token lasts for hours, a refresh token (`DROPBOX_REFRESH_TOKEN`) for good.",
+            "Check the token (`token` in the configuration, `DROPBOX_TOKEN`): an access token lasts for hours, a refresh token (`refresh_token`, `DROPBOX_REFRESH_TOKEN`) for good.",
         ),
     ];
     HINTS.iter().find(|(scheme, _)| location.starts_with(scheme)).map_or(

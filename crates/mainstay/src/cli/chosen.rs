@@ -75,11 +75,19 @@ pub fn choose(options: AddressOptions, names: AddressNames, context: &Context) -
     match address::given(options, names, context.environment())? {
         None => only_configured(names, context),
         Some(text) => match text.strip_prefix(ARCHIVES) {
-            Some(address) => Ok(Chosen::Archives(address::location(address)?)),
+            Some(address) => archives(address::location(address)?),
             None if is_name(&text) => named(&text, context),
             None => Ok(Chosen::Restic(address::location(&text)?)),
         },
     }
+}
+
+/// Archives, where they can be.
+fn archives(location: Location) -> anyhow::Result<Chosen> {
+    if matches!(location, Location::Rest(_)) {
+        return Err(model::no_archives_at_rest().into());
+    }
+    Ok(Chosen::Archives(location))
 }
 
 /// Whether it could be the name of a repository: anything else is an address, whatever the configuration says.

@@ -1,11 +1,13 @@
 //! `mainstay purge`.
 
+use super::chosen::Chosen;
 use super::output::{bytes, count};
 use super::patterns::built;
 use super::selection::{FilterArgs, tag_list, with_jobs};
 use super::{Context, archives};
 use crate::clock;
-use crate::config::Misuse;
+use crate::config::{Misuse, directories};
+use crate::engine::overlap::{self, Running};
 use crate::exit::Exit;
 use repository::restic::lock::LockKind;
 use repository::restic::purge::{self, PurgeOptions, PurgePlan, PurgeReport};
@@ -59,6 +61,11 @@ pub struct Args {
 
 /// Remove content from every snapshot, or archive.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
+    let _running = if args.dry_run {
+        Vec::new()
+    } else {
+        args.keep_jobs_waiting(context)?
+    };
     if context.chosen()?.holds_archives() {
         return archives::purge::run(&args, context);
     }
@@ -112,6 +119,22 @@ impl Args {
             snapshots,
             content: self.content()?,
         })
+    }
+
+    /// No run or `sync` of a job stores what this is about to remove, while it lasts.
+    fn keep_jobs_waiting(&self, context: &Context) -> anyhow::Result<Vec<Running>> {
+        let Chosen::Configured(repository) = context.chosen()? else {
+            return Ok(Vec::new());
+        };
+        let config = context.configuration()?.config;
+        let (state, progress) = (directories::state(context.environment()), context.progress());
+        Ok(overlap::begin_all(
+            state.as_deref(),
+            &config,
+            &repository.name,
+            &self.jobs,
+            &progress,
+        )?)
     }
 
     /// What goes.

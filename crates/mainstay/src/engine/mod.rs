@@ -6,7 +6,7 @@ mod destination;
 pub mod doctor;
 mod heal;
 pub mod manifest;
-mod overlap;
+pub mod overlap;
 pub mod parts;
 pub mod report;
 mod retention;

@@ -1,5 +1,6 @@
-//! A job is run once at a time on this host.
+//! A job is run, completed or purged once at a time on this host.
 
+use crate::config::model::{Config, Job};
 use repository::{Error, Id, Monitor};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File, OpenOptions};
@@ -53,7 +54,7 @@ pub fn begin(state: Option<&Path>, file: &Path, job: &str, monitor: &dyn Monitor
     let (process, token) = (words.next().unwrap_or_default(), words.next());
     if is_running {
         return Err(Error::Locked {
-            holder: format!("by another run of the job `{job}`, process {process}"),
+            holder: format!("by another run, `sync` or `purge` of the job `{job}`, process {process}"),
         });
     }
     let token = token.map_or_else(|| Id(rand::random()).to_hex(), str::to_owned);
@@ -69,6 +70,24 @@ pub fn begin(state: Option<&Path>, file: &Path, job: &str, monitor: &dyn Monitor
         ));
     }
     Ok(Some(Running { file, token }))
+}
+
+/// Keep the jobs of `config` that store in `repository` from being run; only those in `names`, if there are any.
+///
+/// # Errors
+/// [`Error::Locked`] if one is under way.
+pub fn begin_all(
+    state: Option<&Path>,
+    config: &Config,
+    repository: &str,
+    names: &[String],
+    monitor: &dyn Monitor,
+) -> Result<Vec<Running>, Error> {
+    let is_meant =
+        |job: &&Job| job.to.iter().any(|name| name == repository) && (names.is_empty() || names.contains(&job.name));
+    let jobs = config.jobs.iter().filter(is_meant);
+    let begun = jobs.map(|job| begin(state, job.origin.file(), &job.name, monitor).transpose());
+    begun.flatten().collect()
 }
 
 /// Jobs of different configurations may have the same name.

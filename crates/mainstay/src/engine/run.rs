@@ -173,8 +173,9 @@ impl Run<'_> {
                     }
                 }
                 Err(error) => {
-                    monitor.problem(&told.name, &error.to_string());
-                    told.fail(error.into());
+                    let failure = Failure::from(error);
+                    monitor.problem(&told.name, &failure.message);
+                    told.fail(failure);
                 }
             }
         }

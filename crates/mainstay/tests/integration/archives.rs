@@ -260,6 +260,10 @@ fn options_that_mean_nothing_for_archives_are_refused() {
         failed(&scene, command, 2, "for repositories of format `restic`");
     }
     assert!(!scene.path("x").exists());
+    // The protocol has no words for them: an empty list would be a lie.
+    let at_rest = scene.run(&["-r", "archive:rest:http://127.0.0.1:1/x", "snapshots"]);
+    assert_eq!(at_rest.code, 2, "{at_rest}");
+    assert!(at_rest.stderr.contains("a REST server keeps no archives"), "{at_rest}");
     let misspelt = scene.run(&["-r", "archive:nowhere", "snapshots"]);
     assert_eq!(misspelt.code, 10, "{misspelt}");
     let restic = Scene::with_snapshot();

@@ -136,6 +136,7 @@ jobs:
         drilled.code == 0 && drilled.stdout.contains("1 of 2 are left"),
         "{drilled}"
     );
+    assert_unseen_is_not_removed(&jobs, &format!("/files{}", jobs.scene.path("data").display()));
     assert_eq!(jobs.run(&["purge", "--path", "/command", "--yes"]).code, 0);
     let drilled = jobs.run(&["drill", "latest", "--part", "/command/dump"]);
     assert!(
@@ -146,6 +147,28 @@ jobs:
     for part in ["/", "/command/dump"] {
         let drilled = jobs.run(&["--no-cache", "drill", "latest", "--part", part]);
         assert!(drilled.code != 0, "{part} {drilled}");
+    }
+}
+
+/// Wherever a byte is wrong, a part that is there is never called removed.
+fn assert_unseen_is_not_removed(jobs: &Jobs, part: &str) {
+    for directory in fs::read_dir(jobs.scene.path("one/data")).unwrap() {
+        for pack in fs::read_dir(directory.unwrap().path()).unwrap() {
+            let pack = pack.unwrap().path();
+            let whole = fs::read(&pack).unwrap();
+            let replace = |bytes: &[u8]| {
+                fs::remove_file(&pack).unwrap();
+                fs::write(&pack, bytes).unwrap();
+            };
+            for place in (0..whole.len()).step_by(50) {
+                let mut bytes = whole.clone();
+                bytes[place] ^= 1;
+                replace(&bytes);
+                let drilled = jobs.run(&["--no-cache", "drill", "latest", "--part", part]);
+                assert!(!drilled.stdout.contains("NOTHING TO RESTORE"), "{place} {drilled}");
+            }
+            replace(&whole);
+        }
     }
 }
 
@@ -231,4 +254,50 @@ fn archives_are_written_again_without_it() {
     assert!(refused.code == 2 && refused.stderr.contains("--tag"), "{refused}");
     let again = on("one", &["purge", "--path", "*.log", "--yes"]);
     assert_eq!(again.code, 1, "{again}");
+}
+
+/// What a run has read already would be stored behind the back of the purge.
+#[test]
+fn a_purge_and_a_run_of_the_job_do_not_overlap() {
+    let jobs = Jobs::new(
+        "
+repositories:
+  one: {url: ./one, password: {file: password}}
+  two: {url: ./two, format: archive, encryption: none, name: 'a-%H%M%S%f'}
+jobs:
+  app:
+    to: [one, two]
+    sources:
+      - files: {paths: data}
+      - command: {run: [sh, -c, 'touch begun; while ! test -e go; do sleep 0.05; done; echo dump'], name: slow}
+",
+    );
+    fs::write(jobs.scene.path("go"), "").unwrap();
+    assert_eq!(jobs.run(&["run", "--init"]).code, 0);
+    for name in ["go", "begun"] {
+        fs::remove_file(jobs.scene.path(name)).unwrap();
+    }
+    let mut run = jobs.start(&["run"]);
+    let begin = std::time::Instant::now();
+    while !jobs.scene.path("begun").exists() {
+        assert!(begin.elapsed().as_secs() < 60, "the run does not begin");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let purge = |place, more: &[&str]| jobs.run(&[&["-r", place, "purge", "--path", "*.log"], more].concat());
+    for place in ["one", "two"] {
+        let refused = purge(place, &["--yes"]);
+        assert!(
+            refused.code == 11 && refused.stderr.contains("of the job `app`"),
+            "{place} {refused}"
+        );
+    }
+    assert_eq!(purge("two", &["--dry-run"]).code, 0);
+    // Another job stores nothing that this one waits for.
+    assert_eq!(purge("two", &["--yes", "--job", "other"]).code, 1);
+    fs::write(jobs.scene.path("go"), "").unwrap();
+    assert!(run.wait().unwrap().success());
+    for place in ["one", "two"] {
+        let purged = purge(place, &["--yes"]);
+        assert_eq!(purged.code, 0, "{place} {purged}");
+    }
 }

@@ -62,6 +62,8 @@ fn describe(error: &SftpError) -> String {
         SftpError::Status(status) if status.error_message.is_empty() => status.status_code.to_string(),
         SftpError::Status(status) => status.error_message.clone(),
         SftpError::Timeout => "nothing, for too long".to_owned(),
+        // The library's word for an answer that is waited for when the connection goes.
+        SftpError::UnexpectedBehavior(_) => format!("nothing, and the connection is gone ({error})"),
         other => other.to_string(),
     }
 }
@@ -184,6 +186,12 @@ mod tests {
         ] {
             assert_eq!(failure.kind(), kind, "{failure}");
         }
+    }
+
+    #[test]
+    fn a_connection_that_is_gone_is_called_so() {
+        let gone = Failure::Sftp(SftpError::UnexpectedBehavior("sender dropped".into()));
+        assert!(gone.to_string().contains("the connection is gone"), "{gone}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Says what the program waits for while a store does not answer.
 
 use super::progress::{Line, Progress};
+use crate::explain;
 use serde_json::json;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,7 +51,7 @@ impl Retries {
             return;
         }
         let line = self.told().line.clone().unwrap_or_default();
-        let text = format!("{}; trying again", describe(error));
+        let text = format!("{}; trying again", explain::causes(error));
         if self.json {
             line.write(json!({"message_type": "note", "message": text}));
         } else {
@@ -70,13 +71,6 @@ impl Retries {
     fn told(&self) -> std::sync::MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The error and what led to it.
-fn describe(error: &storage::Error) -> String {
-    let first: &(dyn std::error::Error + 'static) = error;
-    let causes = std::iter::successors(Some(first), |error| (*error).source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

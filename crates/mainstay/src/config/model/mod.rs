@@ -21,7 +21,7 @@ pub use job::{Drill, Every, Excludes, Job, Stop};
 pub use keep::Keep;
 pub use notify::{Event, MailTls, Notifier, Way};
 pub use place::{Place, Scheme};
-pub use repository::{Format, Repository, RestOfStore, StoreSecrets};
+pub use repository::{Format, Repository, RestOfStore, StoreSecrets, no_archives_at_rest};
 pub use schedule::Schedule;
 pub use source::{Command, Files, SetTo, Source, SourceKind, Sqlite, Volume};
 

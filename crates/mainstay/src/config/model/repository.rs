@@ -168,6 +168,14 @@ pub(super) fn text(source: Option<&SecretSource>, reader: &dyn SecretReader) -> 
     Ok(Some(secret.text().ok_or_else(not_text)?.to_owned()))
 }
 
+/// The protocol has words for the objects of restic's repositories only.
+pub fn no_archives_at_rest() -> Misuse {
+    Misuse::new(
+        "a REST server keeps no archives",
+        "Write `format: restic`, or choose another store, such as WebDAV or SFTP.",
+    )
+}
+
 /// Read one entry of `repositories`.
 pub fn repository(entry: &Entry, problems: &mut Problems) -> Option<Repository> {
     check_name(entry, problems);
@@ -184,8 +192,8 @@ pub fn repository(entry: &Entry, problems: &mut Problems) -> Option<Repository> 
         Some("restic") => restic(fields, &entry.key, problems),
         Some("archive") => {
             if let (Some(node), Some(Scheme::Rest)) = (fields.get("format"), place.as_ref().map(Place::scheme)) {
-                let hint = "Write `format: restic`, or choose another store, such as WebDAV or SFTP.";
-                problems.add(&node.origin, "a REST server keeps no archives", hint);
+                let Misuse { message, hint, .. } = no_archives_at_rest();
+                problems.add(&node.origin, message, hint);
             }
             archive_format(fields, &entry.key, problems)
         }

@@ -79,10 +79,10 @@ pub(super) fn clock(store: &dyn Inspect) -> Option<Finding> {
     if seconds <= NOTICED {
         return Some(Finding::fine("clock", "right"));
     }
-    let (direction, away) = (if ahead > 0 { "behind" } else { "ahead" }, shown(seconds));
-    let found = Finding::fine("clock", format!("{away} {direction}"));
+    let (direction, away) = (if ahead > 0 { "behind" } else { "ahead of" }, shown(seconds));
+    let found = Finding::fine("clock", format!("{away} {}", direction.trim_end_matches(" of")));
     let text = format!(
-        "this host's clock is {away} {direction} of the store's: times of snapshots, what retention keeps, and the age at which \
+        "this host's clock is {away} {direction} the store's: times of snapshots, what retention keeps, and the age at which \
          another host takes a lock for abandoned go by it"
     );
     let found = if seconds < REFUSED {
@@ -263,6 +263,15 @@ mod tests {
         ] {
             assert_eq!(found(ahead), (severity, verdict.to_owned()), "{ahead}");
         }
+        let text = |ahead| {
+            let told = Told {
+                ahead: Some(ahead),
+                ..Told::default()
+            };
+            clock(&told).unwrap().text.unwrap()
+        };
+        assert!(text(600).contains("is 10 min behind the store's:"), "{}", text(600));
+        assert!(text(-600).contains("is 10 min ahead of the store's:"), "{}", text(-600));
         assert!(clock(&Mute).is_none());
     }
 
