@@ -95,7 +95,10 @@ impl DockerEngine {
         let mut arguments: Vec<String> = ["run", "--detach", "--network=none", "--name", container]
             .map(str::to_owned)
             .into();
-        arguments.push("--volume=/usr:/usr:ro".to_owned());
+        // Some of what is in `/usr` are links into the other one.
+        for directory in ["/usr", "/etc/alternatives"] {
+            arguments.push(format!("--volume={directory}:{directory}:ro"));
+        }
         for directory in directories {
             arguments.push(format!("--volume={0}:{0}", directory.display()));
         }
