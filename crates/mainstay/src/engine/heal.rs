@@ -125,8 +125,19 @@ fn heal_all(
         return;
     };
     for (at, _) in surveyed.iter().filter(|(at, _)| at != best) {
-        match copy(host, naming, wanted, &destinations[*best], &destinations[*at]) {
-            Ok(copied) => report.destinations[*at].heal(copied, newest_name),
+        let (from, to) = (&destinations[*best], &destinations[*at]);
+        match copy(host, naming, wanted, from, to) {
+            Ok(copied) => {
+                // A copy of a snapshot has a name of its own.
+                let there = if copied > 0 {
+                    survey(host, naming, to).ok()
+                } else {
+                    None
+                };
+                let newest = there.and_then(|(_, newest)| newest).map(|(_, name)| name);
+                let newest = newest.unwrap_or_else(|| newest_name.clone());
+                report.destinations[*at].heal(copied, newest);
+            }
             Err(error) => report.destinations[*at].fail(error.into()),
         }
     }
@@ -253,14 +264,14 @@ impl DestinationReport {
     }
 
     /// It has everything now, unless it cannot return what it has.
-    fn heal(&mut self, copied: usize, newest: &str) {
+    fn heal(&mut self, copied: usize, newest: String) {
         self.copied = copied;
         if self.stored.is_some() {
             return;
         }
         if copied > 0 {
             self.stored = Some(Stored {
-                id: newest.to_owned(),
+                id: newest,
                 added_bytes: None,
                 stored_bytes: 0,
             });

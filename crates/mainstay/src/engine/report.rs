@@ -192,10 +192,11 @@ impl RunReport {
     }
 
     fn add_phase(&mut self, name: &'static str, took: Duration) {
-        self.phases.push(Phase {
-            name,
-            seconds: took.as_secs_f64(),
-        });
+        let seconds = took.as_secs_f64();
+        match self.phases.iter_mut().find(|phase| phase.name == name) {
+            Some(phase) => phase.seconds += seconds,
+            None => self.phases.push(Phase { name, seconds }),
+        }
     }
 
     /// What was captured, as the manifest says.

@@ -75,18 +75,17 @@ pub fn run(host: &Host<'_>, job: &Job, options: RunOptions) -> anyhow::Result<Ru
         report.error = Some(Failure::from(error));
         return Ok(report.finish());
     }
+    let mut expired = vec![false; destinations.len()];
     if !options.dry_run {
+        if report.destinations.iter().any(|told| told.error.is_some()) {
+            // To complete one may take as long as a slow store takes: the others do not wait for it.
+            report.phase("retention", |report| run.expire(&destinations, &mut expired, report));
+        }
         report.phase("copy", |report| {
             heal(host, &naming, Wanted::SinceCommon, &mut destinations, report);
         });
     }
-    report.phase("retention", |report| {
-        for (destination, told) in destinations.iter().zip(&mut report.destinations) {
-            if told.error.is_none() {
-                told.retention = expire(host, job, &naming, destination, options.dry_run);
-            }
-        }
-    });
+    report.phase("retention", |report| run.expire(&destinations, &mut expired, report));
     Ok(report.finish())
 }
 
@@ -180,6 +179,16 @@ impl Run<'_> {
             }
         }
         Ok(near)
+    }
+
+    /// Apply the rules to those that hold this run and are not `done` yet.
+    fn expire(&self, destinations: &[Destination<'_>], done: &mut [bool], report: &mut RunReport) {
+        for ((destination, told), done) in destinations.iter().zip(&mut report.destinations).zip(done) {
+            if told.error.is_none() && !*done {
+                told.retention = expire(self.host, self.job, self.naming, destination, self.options.dry_run);
+                *done = true;
+            }
+        }
     }
 
     fn backup_options(&self) -> BackupOptions {

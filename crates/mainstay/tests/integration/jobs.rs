@@ -295,10 +295,17 @@ fn a_repository_that_cannot_be_reached_is_completed_later() {
             "{two}"
         );
         assert!(two["stored"].is_null() && !report["destinations"][2]["stored"].is_null());
+        // Those that hold the run do not wait for the one that does not.
+        let phases = report["phases"].as_array().unwrap();
+        let at = |name: &str| phases.iter().position(|phase| phase["name"] == name);
+        assert!(at("retention") < at("copy"), "{report}");
     }
     fs::rename(jobs.scene.path("away"), jobs.scene.path("two")).unwrap();
     let (code, report) = jobs.report(&["sync"]);
     assert_eq!((code, &report["destinations"][1]["copied"]), (0, &2.into()), "{report}");
+    let newest = report["destinations"][1]["stored"]["id"].as_str().unwrap();
+    let listed = jobs.run(&["-r", "two", "snapshots", "--json"]);
+    assert!(listed.stdout.contains(newest), "{report}{listed}");
     let again = jobs.report(&["sync"]).1;
     assert!(
         again["destinations"]

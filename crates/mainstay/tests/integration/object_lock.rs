@@ -169,6 +169,7 @@ fn a_run_that_may_only_add_leaves_no_lock() {
             !append_only,
             "{text}"
         );
+        assert_eq!(text.contains("`append_only: true`"), !append_only, "{text}");
         assert_eq!(ended.code == 0, append_only, "{text}");
     }
 }

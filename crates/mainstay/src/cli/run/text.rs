@@ -123,7 +123,14 @@ fn retention_text(retention: &Retention, dry_run: bool) -> Option<String> {
     match retention {
         Retention::NotReached | Retention::KeepsEverything => None,
         Retention::AppendOnly => Some("everything: the repository is append-only".to_owned()),
-        Retention::Failed(error) => Some(format!("everything, because {}", error.message)),
+        Retention::Failed(error) => {
+            let hint = error.hint.as_ref().map(|hint| format!(". {hint}"));
+            Some(format!(
+                "everything, because {}{}",
+                error.message,
+                hint.unwrap_or_default()
+            ))
+        }
         Retention::Done(expired) => Some(expired_text(expired, dry_run)),
     }
 }
