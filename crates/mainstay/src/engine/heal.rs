@@ -129,13 +129,10 @@ fn heal_all(
         match copy(host, naming, wanted, from, to) {
             Ok(copied) => {
                 // A copy of a snapshot has a name of its own.
-                let there = if copied > 0 {
-                    survey(host, naming, to).ok()
-                } else {
-                    None
-                };
-                let newest = there.and_then(|(_, newest)| newest).map(|(_, name)| name);
-                let newest = newest.unwrap_or_else(|| newest_name.clone());
+                let is_told = copied > 0 && report.destinations[*at].stored.is_none();
+                let there = is_told.then(|| survey(host, naming, to).ok()).flatten();
+                let newest = there.and_then(|(_, newest)| newest);
+                let newest = newest.map_or_else(|| newest_name.clone(), |(_, name)| name);
                 report.destinations[*at].heal(copied, newest);
             }
             Err(error) => report.destinations[*at].fail(error.into()),

@@ -3,7 +3,7 @@
 use super::capture::{self, Capture, Written, met_below};
 use super::destination::{Destination, open_all};
 use super::heal::{Wanted, heal};
-use super::report::{DestinationReport, Failure, RunReport, Stored};
+use super::report::{DestinationReport, Failure, Retention, RunReport, Stored};
 use super::retention::expire;
 use super::write_archives::Near;
 use super::{Host, Naming, job_tag, overlap};
@@ -75,17 +75,16 @@ pub fn run(host: &Host<'_>, job: &Job, options: RunOptions) -> anyhow::Result<Ru
         report.error = Some(Failure::from(error));
         return Ok(report.finish());
     }
-    let mut expired = vec![false; destinations.len()];
     if !options.dry_run {
         if report.destinations.iter().any(|told| told.error.is_some()) {
             // To complete one may take as long as a slow store takes: the others do not wait for it.
-            report.phase("retention", |report| run.expire(&destinations, &mut expired, report));
+            report.phase("retention", |report| run.expire(&destinations, report));
         }
         report.phase("copy", |report| {
             heal(host, &naming, Wanted::SinceCommon, &mut destinations, report);
         });
     }
-    report.phase("retention", |report| run.expire(&destinations, &mut expired, report));
+    report.phase("retention", |report| run.expire(&destinations, report));
     Ok(report.finish())
 }
 
@@ -181,12 +180,11 @@ impl Run<'_> {
         Ok(near)
     }
 
-    /// Apply the rules to those that hold this run and are not `done` yet.
-    fn expire(&self, destinations: &[Destination<'_>], done: &mut [bool], report: &mut RunReport) {
-        for ((destination, told), done) in destinations.iter().zip(&mut report.destinations).zip(done) {
-            if told.error.is_none() && !*done {
+    /// Apply the rules to those that hold this run, unless that is done.
+    fn expire(&self, destinations: &[Destination<'_>], report: &mut RunReport) {
+        for (destination, told) in destinations.iter().zip(&mut report.destinations) {
+            if told.error.is_none() && matches!(told.retention, Retention::NotReached) {
                 told.retention = expire(self.host, self.job, self.naming, destination, self.options.dry_run);
-                *done = true;
             }
         }
     }

@@ -34,6 +34,14 @@ pub enum Programs {
 }
 
 impl Programs {
+    /// Where they are, for messages.
+    pub fn place(&self) -> &'static str {
+        match self {
+            Self::Host => "on this host",
+            Self::Container(_) => "in the image",
+        }
+    }
+
     /// In the container, if one is named.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use crate::contract::{Subject, configuration};
 use crate::jobs::{Jobs, rounds};
+use crate::scene::Ended;
 use rusqlite::Connection;
 use serde_json::Value;
 use std::fs;
@@ -26,6 +27,12 @@ CREATE VIRTUAL TABLE boxes USING rtree(id, x0, x1);
 INSERT INTO boxes VALUES (1, 0, 10);
 PRAGMA user_version = 42;
 ";
+
+/// All of the newest restore point.
+fn restore(jobs: &Jobs, repository: &str, target: &Path) -> Ended {
+    let target = target.to_str().unwrap();
+    jobs.run(&["-r", repository, "restore", "latest", "--target", target])
+}
 
 /// Everything that `.dump` would show, and what full text search finds.
 fn state(path: &Path) -> String {
@@ -250,14 +257,7 @@ fn a_database_among_files_is_captured_whole_without_its_log() {
         assert_eq!(code, 0, "{report}");
         for repository in ["main", "archives"] {
             let target = jobs.scene.path(&format!("{repository}-{round}"));
-            let restored = jobs.run(&[
-                "-r",
-                repository,
-                "restore",
-                "latest",
-                "--target",
-                target.to_str().unwrap(),
-            ]);
+            let restored = restore(&jobs, repository, &target);
             assert_eq!(restored.code, 0, "{restored}");
             let below = target.join("files").join(data.strip_prefix("/").unwrap());
             let names: Vec<_> = fs::read_dir(&below)
@@ -325,14 +325,7 @@ fn a_damaged_database_among_files_is_stored_as_it_is_and_reported() {
     for repository in ["main", "archives"] {
         let dumped = jobs.scene.path("dumped");
         let target = dumped.join(repository);
-        jobs.run(&[
-            "-r",
-            repository,
-            "restore",
-            "latest",
-            "--target",
-            target.to_str().unwrap(),
-        ]);
+        restore(&jobs, repository, &target);
         let copy = target.join("files").join(path.strip_prefix("/").unwrap());
         assert!(fs::read(&copy).unwrap() == bytes, "{repository}");
         let log = fs::read(copy.with_file_name("app.db-wal")).unwrap();
@@ -372,14 +365,7 @@ fn a_database_that_was_left_in_a_transaction_is_captured_as_of_before() {
     assert!(fs::read(&path).unwrap() == left, "the original is the application's");
     for repository in ["main", "archives"] {
         let target = jobs.scene.path(&format!("{repository}-restored"));
-        let restored = jobs.run(&[
-            "-r",
-            repository,
-            "restore",
-            "latest",
-            "--target",
-            target.to_str().unwrap(),
-        ]);
+        let restored = restore(&jobs, repository, &target);
         assert_eq!(restored.code, 0, "{restored}");
         let among_files = target.join("files").join(path.strip_prefix("/").unwrap());
         for copy in [among_files, target.join("sqlite/app.db")] {

@@ -79,10 +79,11 @@ pub(super) fn clock(store: &dyn Inspect) -> Option<Finding> {
     if seconds <= NOTICED {
         return Some(Finding::fine("clock", "right"));
     }
-    let (direction, away) = (if ahead > 0 { "behind" } else { "ahead of" }, shown(seconds));
-    let found = Finding::fine("clock", format!("{away} {}", direction.trim_end_matches(" of")));
+    let away = shown(seconds);
+    let (direction, of) = if ahead > 0 { ("behind", "") } else { ("ahead", " of") };
+    let found = Finding::fine("clock", format!("{away} {direction}"));
     let text = format!(
-        "this host's clock is {away} {direction} the store's: times of snapshots, what retention keeps, and the age at which \
+        "this host's clock is {away} {direction}{of} the store's: times of snapshots, what retention keeps, and the age at which \
          another host takes a lock for abandoned go by it"
     );
     let found = if seconds < REFUSED {

@@ -33,10 +33,7 @@ pub struct Scratch {
 /// # Errors
 /// A reason if there are none, or an old one.
 pub fn fit(programs: &Programs, version: &str) -> Result<Fit, String> {
-    let place = match programs {
-        Programs::Host => "on this host",
-        Programs::Container(_) => "in the image",
-    };
+    let place = programs.place();
     let server = Server::in_scratch(programs.clone(), Address::of_socket(Path::new(SOCKET)));
     let mut fit = Fit::Nearly;
     for program in [MONGOD, RESTORE, SHELL] {

@@ -41,10 +41,7 @@ pub struct Scratch {
 /// # Errors
 /// A reason if there are none.
 pub fn fit(dialect: Dialect, programs: &Programs, was: Option<Version>) -> Result<Fit, String> {
-    let place = match programs {
-        Programs::Host => "on this host",
-        Programs::Container(_) => "in the image",
-    };
+    let place = programs.place();
     let Some((_, version)) = find(dialect, programs) else {
         return Err(format!(
             "there is no server program of {} {place} (package `{}`)",
